@@ -1,0 +1,98 @@
+//! How a command ends when it does not end well.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as UsageErrorKind;
+use kmskit::uri::UriError;
+use kmskit::{Error, ErrorKind, KeyUri};
+use serde_json::{Value, json};
+
+use crate::context::print_json;
+use crate::exit;
+
+/// What a command returns.
+pub(crate) type Outcome = Result<(), Failure>;
+
+pub(crate) enum Failure {
+    /// Something failed; `position` is the offset in bytes of a fault in a URI.
+    Error { error: Error, position: Option<usize> },
+    /// Something failed, and stdout has it already.
+    Reported(Error),
+    /// The reader of stdout went away, having seen enough.
+    ClosedPipe,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error { error, position: None }
+    }
+}
+
+impl From<UriError> for Failure {
+    fn from(error: UriError) -> Self {
+        Self::Error { position: error.position(), error: error.into() }
+    }
+}
+
+/// Tells how it ended, on stderr and with `json` on stdout, and gives the exit code.
+pub(crate) fn exit(outcome: Outcome, json: bool) -> ExitCode {
+    match outcome {
+        Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Failure::Reported(error)) => exit::exit(Err(error)),
+        Err(Failure::Error { error, position }) => {
+            if json {
+                let mut object = error_json(&error);
+                if let Some(position) = position {
+                    object["position"] = position.into();
+                }
+                // Whether or not anybody reads it, the exit code tells the same.
+                let _ = print_json(&object);
+            }
+            exit::exit(Err(error))
+        }
+    }
+}
+
+/// An error as `{"error", "kind", "hint", "causes"}`.
+pub(crate) fn error_json(error: &Error) -> Value {
+    json!({
+        "error": error.context(),
+        "kind": error.kind().name(),
+        "hint": error.hint(),
+        "causes": exit::causes(error),
+    })
+}
+
+/// Ends on what clap found: help on stdout with 0, or a usage error with 2.
+pub(crate) fn exit_usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), UsageErrorKind::DisplayHelp | UsageErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = without_uris(&error.render().to_string(), env::args());
+    if env::args_os().any(|argument| argument == "--json") {
+        let text = text.trim_start_matches("error: ");
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let hint = rest.split("\n\n").next().unwrap_or_default().trim();
+        let usage = Error::new(ErrorKind::InvalidArgument, first.trim().to_owned());
+        let usage = if hint.is_empty() { usage } else { usage.with_hint(hint.to_owned()) };
+        let _ = print_json(&error_json(&usage));
+    }
+    let _ = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(2)
+}
+
+/// A usage error repeats the argument it is about, and that may be a URI with a PIN in it.
+fn without_uris(text: &str, arguments: impl Iterator<Item = String>) -> String {
+    let mut clean = text.to_owned();
+    for argument in arguments {
+        let value = argument.strip_prefix('-').and_then(|option| option.split_once('=')).map(|(_, value)| value);
+        for secret in [Some(argument.as_str()), value].into_iter().flatten().filter(|text| text.contains('?')) {
+            let shown = KeyUri::parse(secret).map_or_else(|_| "<URI>".to_owned(), |uri| uri.to_string());
+            clean = clean.replace(secret, &shown);
+        }
+    }
+    clean
+}

@@ -1,0 +1,64 @@
+//! From a result to a message on stderr and an exit code, the same in every example.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use kmskit::{Error, ErrorKind};
+
+/// The table of exit codes, for the end of `--help`.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the operation failed, or a signature does not verify
+  2  wrong usage: bad arguments or a malformed URI
+  3  not found
+  4  exists already; nothing was changed
+  5  PIN, password or credentials missing or refused, or no permission
+  6  may work later: unavailable, throttled, timed out, device removed
+  7  not supported by this key, backend or build";
+
+/// Ends an example: quietly when all went well, else with the message and the code of the error.
+pub(crate) fn exit(result: Result<(), Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(code(error.kind()))
+        }
+    }
+}
+
+/// Writes `error: …`, `  hint: …` and a line for each cause to stderr.
+fn report(error: &Error) {
+    let mut text = format!("error: {}\n", error.context());
+    if let Some(hint) = error.hint() {
+        text += &format!("  hint: {hint}\n");
+    }
+    for cause in causes(error) {
+        text += &format!("  cause: {cause}\n");
+    }
+    // With stderr closed there is nobody left to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// The errors beneath, outermost first.
+pub(crate) fn causes(error: &Error) -> Vec<String> {
+    let below = std::error::Error::source(error);
+    std::iter::successors(below, |cause| cause.source()).map(ToString::to_string).collect()
+}
+
+fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::InvalidUri | ErrorKind::InvalidArgument => 2,
+        ErrorKind::NotFound => 3,
+        ErrorKind::AlreadyExists => 4,
+        ErrorKind::Unauthenticated
+        | ErrorKind::PinIncorrect { .. }
+        | ErrorKind::PinLocked
+        | ErrorKind::PermissionDenied
+        | ErrorKind::TouchRequired => 5,
+        ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::DeviceRemoved => 6,
+        ErrorKind::Unsupported => 7,
+        _ => 1,
+    }
+}
