@@ -22,7 +22,11 @@ fn main() {
         let [small, middle, large] = LENGTHS.map(|length| median(&shape(length)));
         println!("{name:<34} {small:>10.1} {middle:>10.1} {large:>10.1} {:>12.1}", large / middle);
     }
-    println!("\n{:<34} {:>10.2}", "an everyday URI, µs", median("pkcs11:token=ca;object=root;id=%01%02?pin-source=file:/run/pin"));
+    println!(
+        "\n{:<34} {:>10.2}",
+        "an everyday URI, µs",
+        median("pkcs11:token=ca;object=root;id=%01%02?pin-source=file:/run/pin")
+    );
 }
 
 fn one_value(length: usize) -> String {

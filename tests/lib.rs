@@ -5,6 +5,8 @@ use std::sync::Arc;
 use kms_core::{Key, KeyManager, KeySpec, KeyType, KeyUri, Registry, Signer, block_on};
 use kms_soft::Soft;
 
+pub mod programs;
+
 /// A registry with software keys and nothing else.
 pub fn soft() -> Registry {
     Registry::new().with(Soft::default())

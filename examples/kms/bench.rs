@@ -8,27 +8,33 @@ use kmskit::{Error, ErrorKind, Execution, KeyUri, SignatureAlgorithm, Signer, bl
 use serde_json::{Value, json};
 
 use crate::bench::load::{Limit, Measurement, Mode};
-use crate::context::{Context, with_spinner};
+use crate::context::{Context, registry, with_spinner};
 use crate::failure::{Failure, Outcome};
 
 mod check;
 mod load;
+#[cfg(all(test, feature = "soft"))]
+mod tests;
+
+/// The end of `kms bench --help`.
+const HELP: &str = "\
+Fields with --json:
+  ops_s           good calls per second
+  p50_us, p99_us  time of a good call
+  cpu_us_op       CPU time of this process per good call
+  count, failed   calls, and those of them that failed
+  wrong           signatures that do not verify
+  errors          failed calls by kind
+
+Example: kms bench softkms:root.key --threads 2 --seconds 5 --json";
 
 /// Measure how fast a key signs
 ///
 /// Opens the key once; every thread signs different messages with it. Afterwards, outside the timing,
 /// a library that the backends do not use verifies every signature. Failed calls are counted by kind;
 /// wrong signatures end with exit code 1.
-///
-/// Fields with --json:
-///   ops_s           good calls per second
-///   p50_us, p99_us  time of a good call
-///   cpu_us_op       CPU time of this process per good call
-///   count, failed   calls, and those of them that failed
-///   wrong           signatures that do not verify
-///   errors          failed calls by kind
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment, after_help = "Example: kms bench softkms:root.key --threads 2 --seconds 5 --json")]
+#[command(verbatim_doc_comment, after_help = HELP)]
 pub(crate) struct Args {
     /// The key
     uri: String,
@@ -44,6 +50,17 @@ pub(crate) struct Args {
     /// Give up a call after that many milliseconds [default: that of --timeout]
     #[arg(long, value_name = "MS", value_parser = crate::milliseconds)]
     deadline: Option<Duration>,
+    #[command(flatten)]
+    way: Way,
+    /// As for `kms sign`
+    #[arg(long, value_name = "ALGORITHM")]
+    alg: Option<SignatureAlgorithm>,
+}
+
+/// How the key is called.
+#[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+struct Way {
     /// Do not verify each signature before it is handed out
     #[arg(long)]
     no_verify: bool,
@@ -56,9 +73,6 @@ pub(crate) struct Args {
     /// Tasks on a multi-threaded runtime
     #[arg(long = "async", conflicts_with = "sync")]
     asynchronous: bool,
-    /// As for `kms sign`
-    #[arg(long, value_name = "ALGORITHM")]
-    alg: Option<SignatureAlgorithm>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
@@ -68,7 +82,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
         Some(count) => Limit::Count(count),
         None => Limit::Time(args.seconds.unwrap_or(Duration::from_secs(3))),
     };
-    let mode = if args.asynchronous { Mode::Async } else { Mode::Sync };
+    let mode = if args.way.asynchronous { Mode::Async } else { Mode::Sync };
     let measured = with_spinner("signing".to_owned(), || load::run(&signer, args.threads.into(), limit, mode))?;
     let wrong = with_spinner(format!("verifying {} signatures", measured.samples.len()), || {
         check::count_wrong(&signer, &measured.samples)
@@ -87,13 +101,13 @@ fn open(args: &Args, uri: &KeyUri, context: &Context) -> Result<Arc<dyn Signer>,
     if let Some(deadline) = args.deadline {
         policy = policy.with_timeout(deadline);
     }
-    if args.no_verify {
+    if args.way.no_verify {
         policy = policy.dangerous_without_verification();
     }
-    if args.direct {
+    if args.way.direct {
         policy = policy.with_execution(Execution::Direct);
     }
-    block_on(async { context.registry(policy).open(uri).await?.signer(uri, args.alg).await })
+    block_on(async { registry(policy).open(uri).await?.signer(uri, args.alg).await })
 }
 
 /// The numbers that are printed; `None` where no call went well.
@@ -144,15 +158,15 @@ impl<'a> Summary<'a> {
             "algorithm": signer.algorithm().name(),
             "threads": args.threads,
             "seconds": self.seconds,
-            "verify": !args.no_verify,
-            "mode": if args.asynchronous { "async" } else { "sync" },
-            "execution": if args.direct { "direct" } else { "guarded" },
+            "verify": !args.way.no_verify,
+            "mode": if args.way.asynchronous { "async" } else { "sync" },
+            "execution": if args.way.direct { "direct" } else { "guarded" },
         })
     }
 
     fn text(&self) -> String {
         let micros = |time: Option<f64>| time.map_or("-".to_owned(), |time| format!("{time:.1} µs"));
-        let mut text = format!(
+        let numbers = format!(
             "{:.1} signatures/s\np50 {}, p99 {}, CPU {} a signature\n{} calls in {:.2} s, {} failed, {} wrong\n",
             self.ops_s,
             micros(self.p50_us),
@@ -163,10 +177,8 @@ impl<'a> Summary<'a> {
             self.failed,
             self.wrong,
         );
-        for (kind, count) in self.errors {
-            text += &format!("  {kind}: {count}\n");
-        }
-        text
+        let errors = self.errors.iter().map(|(kind, count)| format!("  {kind}: {count}\n"));
+        std::iter::once(numbers).chain(errors).collect()
     }
 }
 

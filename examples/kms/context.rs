@@ -30,13 +30,9 @@ impl Context {
         }
     }
 
-    pub(crate) fn registry(&self, policy: OperationPolicy) -> Registry {
-        kmskit::registry().with_options(prompt::ask_on_terminal(OpenOptions::default().with_policy(policy)))
-    }
-
     /// Opens the place that `uri` names.
     pub(crate) fn open(&self, uri: &KeyUri) -> Result<Arc<dyn KeyManager>, Error> {
-        block_on(self.registry(self.policy()).open(uri))
+        block_on(registry(self.policy()).open(uri))
     }
 
     /// Prints `json` with `--json`, else `text`, which ends its own lines.
@@ -47,6 +43,11 @@ impl Context {
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
+}
+
+/// Every backend, under that policy, with a prompt where somebody can answer it.
+pub(crate) fn registry(policy: OperationPolicy) -> Registry {
+    kmskit::registry().with_options(prompt::ask_on_terminal(OpenOptions::default().with_policy(policy)))
 }
 
 /// Prints one JSON value and a line end.

@@ -99,23 +99,18 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = String::new();
-        for Step { name, time, result } in &self.steps {
+        let steps = self.steps.iter().map(|Step { name, time, result }| {
             let (mark, detail) = match result {
                 Ok(detail) => ("ok", detail),
                 Err((message, _)) => ("FAILED", message),
             };
-            text += &format!("{mark:<7} {name:<7} {:>10}  {detail}\n", shown(*time));
-        }
-        for (label, names) in [("not tried", self.untried()), ("not offered", &self.missing)] {
-            if !names.is_empty() {
-                text += &format!("{label}: {}\n", names.join(", "));
-            }
-        }
-        if let Some(certificates) = &self.certificates {
-            text += &format!("certificates: {certificates}\n");
-        }
-        text
+            format!("{mark:<7} {name:<7} {:>10}  {detail}\n", shown(*time))
+        });
+        let lists = [("not tried", self.untried()), ("not offered", &self.missing)];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        let lists = lists.map(|(label, names)| format!("{label}: {}\n", names.join(", ")));
+        let certificates = self.certificates.iter().map(|found| format!("certificates: {found}\n"));
+        steps.chain(lists).chain(certificates).collect()
     }
 
     fn json(&self) -> Value {

@@ -96,3 +96,21 @@ fn without_uris(text: &str, arguments: impl Iterator<Item = String>) -> String {
     }
     clean
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_shows_no_secret_of_its_arguments() {
+        let uri = "softkms:a?password-value=canary";
+        let bad = "softkms:a?password-value=canary&%";
+        for (argument, shown) in [(uri, "softkms:a?password-value=<redacted>"), (bad, "<URI>")] {
+            let option = format!("--type={argument}");
+            let text = format!("invalid value '{argument}'");
+            for argument in [argument.to_owned(), option] {
+                assert_eq!(without_uris(&text, [argument].into_iter()), format!("invalid value '{shown}'"));
+            }
+        }
+    }
+}

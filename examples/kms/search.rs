@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
     let manager = context.open(&uri)?;
     let searcher = manager.as_key_searcher().ok_or_else(|| not_offered("searching", &uri))?;
     let keys = block_on(searcher.search_keys(&uri))?;
-    let lines: String = keys.iter().map(|key| format!("{}\t{}\n", key.uri, key.public_key.key_type())).collect();
+    let lines: Vec<_> = keys.iter().map(|key| format!("{}\t{}\n", key.uri, key.public_key.key_type())).collect();
     let objects = keys.iter().map(|key| {
         json!({
             "uri": key.uri.to_string(),
@@ -29,5 +29,5 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
             "key_identifier": hex::encode(key.public_key.key_identifier()),
         })
     });
-    context.print(&lines, &Value::Array(objects.collect()))
+    context.print(&lines.concat(), &Value::Array(objects.collect()))
 }

@@ -1,5 +1,7 @@
 //! `kms uri`: what a URI says.
 
+use std::slice;
+
 use kmskit::KeyUri;
 use kmskit::uri::Attribute;
 use serde_json::{Map, Value, json};
@@ -56,16 +58,13 @@ fn value(attribute: Attribute<'_>, show_secrets: bool) -> Value {
 
 /// The attributes of one part, one a line.
 fn lines(part: &str, object: &Map<String, Value>) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for (name, value) in object {
-        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        for value in values {
-            let shown = match (value.as_str(), value["hex"].as_str()) {
-                (Some(text), _) => text.to_owned(),
-                (None, digits) => format!("hex {}", digits.unwrap_or_default()),
-            };
-            text += &format!("{part:<6}  {name} = {shown}\n");
-        }
+        let values = value.as_array().map_or(slice::from_ref(value), Vec::as_slice);
+        lines.extend(values.iter().map(|value| match (value.as_str(), value["hex"].as_str()) {
+            (Some(text), _) => format!("{part:<6}  {name} = {text}\n"),
+            (None, digits) => format!("{part:<6}  {name} = hex {}\n", digits.unwrap_or_default()),
+        }));
     }
-    text
+    lines.concat()
 }

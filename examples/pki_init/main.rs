@@ -152,15 +152,16 @@ fn make_certificates(names: &Names, plan: &Plan, outputs: &mut Outputs, made: &m
     let chain = [&*leaf_pem, &*intermediate_pem, &*root_pem].concat();
     let mut lines = Vec::new();
     for (title, uri, file, content) in [
-        ("Root", Some(root.uri), FILES[0], root_pem),
-        ("Intermediate", Some(intermediate.uri), FILES[1], intermediate_pem),
-        ("Leaf", Some(leaf.uri), FILES[2], leaf_pem),
-        ("Chain of", None, FILES[3], chain),
+        ("Root", root.uri, FILES[0], root_pem),
+        ("Intermediate", intermediate.uri, FILES[1], intermediate_pem),
+        ("Leaf", leaf.uri, FILES[2], leaf_pem),
     ] {
         outputs.add(file, content)?;
-        lines.extend(uri.map(|uri| format!("✔ {title} Key: {uri}")));
+        lines.push(format!("✔ {title} Key: {uri}"));
         lines.push(format!("✔ {title} Certificate: {}", outputs.path(file).display()));
     }
+    outputs.add(FILES[3], chain)?;
+    lines.push(format!("✔ Certificate Chain: {}", outputs.path(FILES[3]).display()));
     Ok(lines)
 }
 

@@ -50,6 +50,12 @@ impl Plan {
             keys.push(place("ssh-user", &arguments.ssh_user, ssh_type)?);
             keys.push(place("ssh-host", &arguments.ssh_host, ssh_type)?);
         }
+        for (index, planned) in keys.iter().enumerate() {
+            if let Some(same) = keys[..index].iter().find(|before| before.uri.to_string() == planned.uri.to_string()) {
+                let context = format!("the {} key and the {} key have the same URI", same.name, planned.name);
+                return Err(Error::new(ErrorKind::InvalidArgument, context).with_hint("give each key its own"));
+            }
+        }
         let registry = kmskit::registry().with_options(prompt::ask_on_terminal(OpenOptions::default()));
         Ok(Self { registry, keys, existing_keys: arguments.existing_keys })
     }

@@ -30,15 +30,11 @@ pub(crate) fn exit(result: Result<(), Error>) -> ExitCode {
 
 /// Writes `error: …`, `  hint: …` and a line for each cause to stderr.
 fn report(error: &Error) {
-    let mut text = format!("error: {}\n", error.context());
-    if let Some(hint) = error.hint() {
-        text += &format!("  hint: {hint}\n");
-    }
-    for cause in causes(error) {
-        text += &format!("  cause: {cause}\n");
-    }
+    let hint = error.hint().map(|hint| format!("  hint: {hint}\n"));
+    let causes = causes(error).into_iter().map(|cause| format!("  cause: {cause}\n"));
+    let lines: Vec<_> = [format!("error: {}\n", error.context())].into_iter().chain(hint).chain(causes).collect();
     // With stderr closed there is nobody left to tell.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(lines.concat().as_bytes());
 }
 
 /// The errors beneath, outermost first.

@@ -15,6 +15,7 @@ pub mod digest;
 pub mod ecdsa;
 pub mod error;
 pub mod key_manager;
+mod low_s;
 pub mod policy;
 pub mod public_key;
 pub mod registry;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{Deadline, Digest, Error, ErrorKind, OperationPolicy, PublicKey, Result, SignatureAlgorithm, ecdsa};
+use crate::{
+    Deadline, Digest, Error, ErrorKind, KeyType, OperationPolicy, PublicKey, Result, SignatureAlgorithm, ecdsa, low_s,
+};
 
 /// One key with one algorithm, both settled and checked when it was opened.
 ///
@@ -65,6 +67,7 @@ pub enum SignInput<'a> {
 }
 
 /// A signature, as X.509, CMS and TLS carry it: DER `ECDSA-Sig-Value` for ECDSA, plain octets for the others.
+/// On secp256k1 a [`Signer`] always gives the lower s, whatever the device gave.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signature {
     algorithm: SignatureAlgorithm,
@@ -163,7 +166,9 @@ impl SignatureAlgorithm {
 }
 
 async fn sign_and_verify<S: Signer + ?Sized>(signer: &S, input: SignInput<'_>) -> Result<Signature> {
-    let (algorithm, policy) = (signer.algorithm(), signer.policy());
+    let (key_type, algorithm, policy) = (signer.public_key().key_type(), signer.algorithm(), signer.policy());
+    // Settled when the signer was opened; a backend that got it wrong must not reach its device.
+    key_type.settle(Some(algorithm))?;
     let deadline = policy.deadline();
     let signature = deadline.run("sign", signer.sign_input(input, deadline)).await?;
     if signature.algorithm() != algorithm {
@@ -179,6 +184,12 @@ async fn sign_and_verify<S: Signer + ?Sized>(signer: &S, input: SignInput<'_>) -
                 .with_hint("the device is faulty, or the name now means another key than when the signer was opened")
                 .with_source(error)
         })?;
+    }
+    if key_type == KeyType::EcSecp256k1
+        // What is no signature at all was refused above, or is the wish of a caller who does not verify.
+        && let Ok(octets) = low_s::normalize(signature.as_bytes())
+    {
+        return Ok(Signature::from_x509(algorithm, octets));
     }
     Ok(signature)
 }

@@ -100,7 +100,7 @@ fn kind_of(kind: io::ErrorKind) -> (ErrorKind, &'static str) {
         io::ErrorKind::AlreadyExists => (ErrorKind::AlreadyExists, ""),
         io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => (ErrorKind::InvalidArgument, "check the path"),
         io::ErrorKind::InvalidFilename => (ErrorKind::InvalidArgument, "the name is too long or not allowed here"),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             (ErrorKind::Other, "the disk or quota is full; nothing was written")
         }
         _ => (ErrorKind::Other, ""),

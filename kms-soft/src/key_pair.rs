@@ -12,7 +12,7 @@ use kms_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::{algorithm, error, low_s};
+use crate::{algorithm, error};
 
 mod encoding;
 
@@ -61,19 +61,14 @@ impl KeyPair {
         &self.public_key
     }
 
-    /// Signs in place, in microseconds to milliseconds. On secp256k1 with the lower s.
+    /// Signs in place, in microseconds to milliseconds.
     ///
     /// # Errors
     /// `Unsupported` when algorithm and input do not go with the key.
     pub(crate) fn sign(&self, algorithm: SignatureAlgorithm, input: SignInput<'_>) -> Result<Signature> {
         let octets = match (&self.native, input) {
             (Native::Ecdsa(key), SignInput::Digest(digest)) => {
-                let signature = key.sign_digest(&native_digest(digest)?).map_err(signing)?;
-                if self.public_key.key_type() == KeyType::EcSecp256k1 {
-                    low_s::normalize(signature.as_ref())?
-                } else {
-                    signature.as_ref().to_vec()
-                }
+                key.sign_digest(&native_digest(digest)?).map_err(signing)?.as_ref().to_vec()
             }
             (Native::Rsa(key), SignInput::Digest(digest)) => {
                 let encoding = algorithm::rsa_encoding(algorithm).ok_or_else(|| misfit(algorithm))?;
@@ -179,16 +174,6 @@ mod tests {
                 let other = key.public_key().verify(*algorithm, b"another", signature.as_bytes()).unwrap_err();
                 assert_eq!(other.kind(), ErrorKind::Integrity, "{key_type} {algorithm}");
             }
-        }
-    }
-
-    #[test]
-    fn secp256k1_signs_with_the_lower_s() {
-        let key = KeyPair::generate(KeyType::EcSecp256k1).unwrap();
-        for message in 0..32_u8 {
-            let digest = kms_core::HashAlgorithm::Sha256.digest(&[message]);
-            let signature = key.sign(SignatureAlgorithm::EcdsaSha256, SignInput::Digest(&digest)).unwrap();
-            assert!(signature.to_raw().unwrap()[32] < 0x80);
         }
     }
 

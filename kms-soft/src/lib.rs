@@ -32,7 +32,7 @@
 //!
 //! # Keys
 //!
-//! P-256, P-384, P-521, secp256k1 (signing with the lower s), RSA of 2048, 3072 and 4096 bits (existing ones of 2048 to
+//! P-256, P-384, P-521, secp256k1, RSA of 2048, 3072 and 4096 bits (existing ones of 2048 to
 //! 8192), Ed25519, and ML-DSA-44, -65 and -87, all by aws-lc. Signatures are computed on the caller's thread; files are
 //! read, and keys made, on a worker thread that keeps the deadline. Decryption is RSA-OAEP.
 //!
@@ -67,7 +67,6 @@ mod error;
 mod file;
 mod key_file;
 mod key_pair;
-mod low_s;
 mod manager;
 mod memory;
 mod options;

@@ -11,7 +11,8 @@ use crate::{PublicKey, Signer};
 /// A [`Signer`] behind the asynchronous traits of [`signature`].
 ///
 /// Its futures only wait, on any executor; they may be dropped at any time. Implements `AsyncSigner` and
-/// `AsyncPrehashSigner` for every [`SignatureForm`].
+/// `AsyncPrehashSigner` for every [`SignatureForm`]; the compiler cannot tell from the result which one is wanted, so name
+/// it: `signature::AsyncSigner::<Signature>::sign_async(&signer, message).await`.
 #[derive(Clone, Debug)]
 pub struct AsyncSigner(Arc<dyn Signer>);
 

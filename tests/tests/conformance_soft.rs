@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 struct Place {
     name: &'static str,
     registry: Registry,
-    place: KeyUri,
+    root: KeyUri,
     /// Keeps the files until the end.
     directory: TempDir,
     capabilities: &'static [&'static str],
@@ -29,31 +29,31 @@ impl Place {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let place = KeyUri::builder("softkms").path("dir", directory.path().join("keys").to_str().expect("UTF-8"));
         let capabilities = &["delete", "search", "certificates", "decryption", "import"];
-        let (registry, place) = (soft(), place.build().expect("a good URI"));
-        Self { name: "softkms-directory", registry, place, directory, capabilities }
+        let (registry, root) = (soft(), place.build().expect("a good URI"));
+        Self { name: "softkms-directory", registry, root, directory, capabilities }
     }
 
     fn files() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let capabilities = &["delete", "certificates", "decryption", "import"];
-        Self { name: "softkms-files", registry: soft(), place: uri("softkms:"), directory, capabilities }
+        Self { name: "softkms-files", registry: soft(), root: uri("softkms:"), directory, capabilities }
     }
 
     /// The memory is gone with its manager, so all cases share one.
     fn memory() -> Self {
-        let place = uri("softkms:mode=memory");
-        let registry = Registry::new().with(Held { manager: block_on(soft().open(&place)).expect("a memory opens") });
+        let root = uri("softkms:mode=memory");
+        let registry = Registry::new().with(Held { manager: block_on(soft().open(&root)).expect("a memory opens") });
         let directory = tempfile::tempdir().expect("a temporary directory");
         let capabilities = &["delete", "search", "certificates", "decryption", "import"];
-        Self { name: "softkms-memory", registry, place, directory, capabilities }
+        Self { name: "softkms-memory", registry, root, directory, capabilities }
     }
 
     fn key(&self, name: &str) -> KeyUri {
         if self.name == "softkms-files" {
             let file = self.directory.path().join(format!("{name}.pem"));
-            return self.place.with_path("path", file.to_str().expect("UTF-8")).expect("a good URI");
+            return self.root.with_path("path", file.to_str().expect("UTF-8")).expect("a good URI");
         }
-        self.place.with_path("name", name).expect("a good URI")
+        self.root.with_path("name", name).expect("a good URI")
     }
 }
 
@@ -67,7 +67,7 @@ impl Harness for Place {
     }
 
     fn place(&self) -> KeyUri {
-        self.place.clone()
+        self.root.clone()
     }
 
     fn fresh_key(&self, hint: &str) -> KeyUri {

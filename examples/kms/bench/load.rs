@@ -54,7 +54,7 @@ pub(crate) fn run(signer: &Arc<dyn Signer>, workers: usize, limit: Limit, mode: 
     let tickets = Tickets { limit, next: AtomicU64::new(0), begin: OnceLock::new() };
     let (tallies, cpu) = match mode {
         Mode::Sync => run_threads(&**signer, workers, &tickets),
-        Mode::Async => run_tasks(signer, workers, tickets.into())?,
+        Mode::Async => run_tasks(signer, workers, &tickets.into())?,
     };
     let begin = tallies.iter().filter_map(|tally| tally.begin).min();
     let end = tallies.iter().filter_map(|tally| tally.end).max();
@@ -92,7 +92,7 @@ fn run_threads(signer: &dyn Signer, workers: usize, tickets: &Tickets) -> (Vec<T
 fn run_tasks(
     signer: &Arc<dyn Signer>,
     workers: usize,
-    tickets: Arc<Tickets>,
+    tickets: &Arc<Tickets>,
 ) -> Result<(Vec<Tally>, Option<Duration>), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -109,8 +109,7 @@ fn run_tasks(
     };
     Ok(runtime.block_on(async {
         let before = cpu_time();
-        let tasks: Vec<_> =
-            (0..workers).map(|_| tokio::spawn(work(Arc::clone(signer), Arc::clone(&tickets)))).collect();
+        let tasks: Vec<_> = (0..workers).map(|_| tokio::spawn(work(Arc::clone(signer), Arc::clone(tickets)))).collect();
         let mut tallies = Vec::with_capacity(workers);
         for task in tasks {
             tallies.push(task.await.unwrap_or_else(|_| Tally::panicked()));

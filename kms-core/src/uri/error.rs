@@ -1,7 +1,8 @@
 //! The fault of a text that is not a key URI: where, what, and what to write instead.
 
 use std::borrow::Cow;
-use std::fmt;
+
+use thiserror::Error as ThisError;
 
 use crate::{Error, ErrorKind};
 
@@ -9,7 +10,8 @@ use crate::{Error, ErrorKind};
 ///
 /// It names the place and the class of the fault, never the text found there: no value, and no attribute name but those
 /// this library knows, for half a PIN with a raw `&` in it looks like a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("{}{}", self.context(), self.remedy())]
 pub struct UriError {
     fault: Cow<'static, str>,
     position: Option<usize>,
@@ -53,19 +55,11 @@ impl UriError {
             None => format!("key URI: {}", self.fault),
         }
     }
-}
 
-impl fmt::Display for UriError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.context())?;
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
+    fn remedy(&self) -> String {
+        self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default()
     }
 }
-
-impl std::error::Error for UriError {}
 
 impl From<UriError> for Error {
     /// Kind [`InvalidUri`](ErrorKind::InvalidUri), with the position kept in the text.

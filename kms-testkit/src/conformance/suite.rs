@@ -60,9 +60,12 @@ impl Cases {
 /// A harness, and one key of each type that cases only sign with: keys may be slow to make.
 pub(crate) struct Suite {
     pub(crate) harness: Arc<dyn Harness>,
-    shared: Mutex<BTreeMap<(KeyType, bool), Arc<OnceLock<Outcome<Shared>>>>>,
+    shared: Mutex<BTreeMap<(KeyType, bool), Slot>>,
     hints: AtomicUsize,
 }
+
+/// Filled by the first case that needs the key; the others wait for it.
+type Slot = Arc<OnceLock<Outcome<Shared>>>;
 
 /// A key that many cases use and none changes.
 #[derive(Clone)]

@@ -7,8 +7,10 @@ use kms_core::{KeyType, PublicKey, Signature};
 
 use crate::tally::Tally;
 
+type Halves = [&'static str; 2];
+
 /// Key type, public point, and r‖s over "sample" and over "test".
-const VECTORS: [(KeyType, [&str; 2], [&str; 2], [&str; 2]); 3] = [
+const VECTORS: [(KeyType, Halves, Halves, Halves); 3] = [
     (
         KeyType::EcP256,
         [

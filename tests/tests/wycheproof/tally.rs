@@ -64,6 +64,17 @@ impl Tally {
         *self.not_applicable.entry(reason.into()).or_default() += count;
     }
 
+    /// Vectors that had a verdict.
+    pub(crate) fn checked(&self) -> usize {
+        self.valid + self.invalid + self.acceptable
+    }
+
+    /// Why vectors are not for us, on one line.
+    pub(crate) fn reasons(&self) -> String {
+        let reasons: Vec<_> = self.not_applicable.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
+        reasons.join(", ")
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.valid += other.valid;
         self.invalid += other.invalid;
@@ -82,7 +93,7 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { valid, invalid, acceptable, acceptable_verified, .. } = self;
-        write!(f, "{} vectors checked: ", valid + invalid + acceptable)?;
+        write!(f, "{} vectors checked: ", self.checked())?;
         write!(
             f,
             "{valid} valid, {invalid} invalid, {acceptable} acceptable ({acceptable_verified} of them verified)"

@@ -3,7 +3,7 @@
 //! With (r, s), (r, n − s) is a signature too. On secp256k1 the lower s is the rule: Bitcoin (BIP 146), Ethereum
 //! (EIP-2) and the `k256` crate take no other.
 
-use kms_core::{Result, ecdsa};
+use crate::{Result, ecdsa};
 
 /// Octets of r, and of s.
 const WIDTH: usize = 32;

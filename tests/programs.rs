@@ -1,0 +1,154 @@
+//! Runs programs, ours and those that judge ours, in a directory of their own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The examples that a test names like any other program.
+const EXAMPLES: [&str; 4] = ["pki_init", "sign_csr", "csr", "kms"];
+
+/// An empty directory in which programs run; gone at the end.
+#[derive(Debug)]
+pub struct Place(TempDir);
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Place {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// A file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a program here, with nothing on stdin. The words of `line` are separated by single spaces; the first is the
+    /// program: an example of ours, or one on the `PATH`.
+    pub fn run(&self, line: &str) -> Ended {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap_or_default();
+        let program = if EXAMPLES.contains(&name) { example(name) } else { name.into() };
+        let output =
+            Command::new(&program).args(words).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap_or_else(
+                |error| panic!("cannot run {}: {error}; scripts/test installs what is needed", program.display()),
+            );
+        Ended { line: line.to_owned(), output }
+    }
+
+    /// Runs a program that must succeed, and gives its stdout.
+    #[track_caller]
+    pub fn ok(&self, line: &str) -> String {
+        self.run(line).ended_with(0).stdout()
+    }
+
+    /// Runs a program that must end with that code, and gives its stderr.
+    #[track_caller]
+    pub fn fails(&self, code: i32, line: &str) -> String {
+        self.run(line).ended_with(code).stderr()
+    }
+
+    /// Runs a shell script that must succeed, and gives its stdout.
+    #[track_caller]
+    pub fn shell(&self, script: &str) -> String {
+        let output = Command::new("sh").args(["-ec", script]).current_dir(self.0.path()).output().expect("a shell");
+        Ended { line: script.to_owned(), output }.ended_with(0).stdout()
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("a temporary file is written");
+    }
+
+    /// Reads a file.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Reads a file of text.
+    #[track_caller]
+    pub fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("text")
+    }
+
+    /// Every file, with its content, and every directory, with none.
+    pub fn snapshot(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+        fn walk(directory: &Path, into: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
+            for entry in fs::read_dir(directory).expect("a readable directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    into.insert(path.clone(), None);
+                    walk(&path, into);
+                } else {
+                    into.insert(path.clone(), Some(fs::read(&path).expect("a readable file")));
+                }
+            }
+        }
+        let mut all = BTreeMap::new();
+        walk(self.0.path(), &mut all);
+        all
+    }
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    line: String,
+    output: Output,
+}
+
+impl Ended {
+    /// Checks the exit code.
+    #[track_caller]
+    pub fn ended_with(self, code: i32) -> Self {
+        let is = self.output.status.code();
+        assert_eq!(is, Some(code), "{}\nstdout: {}\nstderr: {}", self.line, self.stdout(), self.stderr());
+        self
+    }
+
+    /// Whether the exit code is 0.
+    pub fn succeeded(&self) -> bool {
+        self.output.status.success()
+    }
+
+    /// What it wrote to stdout.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// What it wrote to stderr.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+/// An example, as cargo put it beside this test.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+    let program = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.is_file(), "{} is missing; make it: cargo build --examples", program.display());
+    program
+}
+
+/// A Python that has `cryptography`, the judge of ML-DSA: `KMSKIT_PYTHON`, or `.judges` beside the workspace.
+pub fn python() -> String {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.judges/bin/python3").display().to_string();
+    let python = std::env::var("KMSKIT_PYTHON").unwrap_or_else(|_| default());
+    let asked = Command::new(&python).args(["-c", "import cryptography; print(cryptography.__version__)"]).output();
+    let version = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    assert!(
+        version.starts_with("50."),
+        "{python} has no cryptography 50; make it: python3 -m venv .judges && .judges/bin/pip install cryptography==50.0.2"
+    );
+    python
+}

@@ -1,0 +1,9 @@
+//! `pki_init`, `sign_csr` and `csr`, run as programs and judged by OpenSSL, GnuTLS, OpenSSH and Python's `cryptography`.
+//! Build them first: `cargo build --examples`.
+
+mod csr;
+mod failures;
+mod init;
+mod post_quantum;
+mod refusals;
+mod sign_csr;
