@@ -165,7 +165,12 @@ impl SignatureAlgorithm {
     }
 }
 
-async fn sign_and_verify<S: Signer + ?Sized>(signer: &S, input: SignInput<'_>) -> Result<Signature> {
+/// Makes the one signing call within the deadline and verifies its result: what [`Signer::sign`] and
+/// [`Signer::sign_digest`] do. For backends that provide one of them themselves.
+///
+/// # Errors
+/// Those of [`Signer::sign`].
+pub async fn sign_and_verify<S: Signer + ?Sized>(signer: &S, input: SignInput<'_>) -> Result<Signature> {
     let (key_type, algorithm, policy) = (signer.public_key().key_type(), signer.algorithm(), signer.policy());
     // Settled when the signer was opened; a backend that got it wrong must not reach its device.
     key_type.settle(Some(algorithm))?;

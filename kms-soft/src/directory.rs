@@ -40,15 +40,15 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Makes the directory with mode 0700 if it is missing; what it lies in must be there.
-pub(crate) fn make(directory: &Path) -> Result<()> {
+/// Makes the directory with mode 0700 if it is missing, and says whether it was; what it lies in must be there.
+pub(crate) fn make(directory: &Path) -> Result<bool> {
     match builder().create(directory) {
         // Made a moment ago by another, or a link to one, it is as good.
-        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(false),
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
             Err(error::invalid(format!("{} is not a directory", directory.display())))
         }
-        made => made.map_err(|fault| error::write(directory, fault)),
+        made => made.map(|()| true).map_err(|fault| error::write(directory, fault)),
     }
 }
 

@@ -186,10 +186,15 @@ fn insert_in_files(
     };
     let pair = make()?;
     let pkcs8 = pair.to_pkcs8()?;
-    if let KeyStore::Directory(directory) = store {
-        directory::make(directory)?;
-    }
-    key_file::create(path, &pkcs8, password.as_ref(), deadline)?;
+    let made = match store {
+        KeyStore::Directory(directory) => directory::make(directory)?.then_some(directory),
+        _ => None,
+    };
+    key_file::create(path, &pkcs8, password.as_ref(), deadline).inspect_err(|_| {
+        // Only an empty one goes: another may have put a key there meanwhile.
+        let removed = made.map(std::fs::remove_dir);
+        tracing::debug!(?removed, "took back a directory in which no key could be made");
+    })?;
     Ok(pair.public_key().clone())
 }
 

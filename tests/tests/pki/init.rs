@@ -57,9 +57,12 @@ fn one_command_makes_a_pki_that_others_accept() {
 
     let parts = ["leaf.crt", "intermediate_ca.crt", "root_ca.crt"].map(|file| place.text(&format!("pki/{file}")));
     assert_eq!(place.text("pki/chain.pem"), parts.concat(), "leaf first");
+    let mode = |file: &str| place.path(file).metadata().unwrap().permissions().mode() & 0o7777;
+    for file in ["root_ca.crt", "chain.pem", "ssh_user_ca_key.pub"] {
+        assert_eq!(mode(&format!("pki/{file}")), 0o644, "{file}");
+    }
     for name in ["root", "intermediate", "leaf", "ssh-user", "ssh-host"] {
-        let mode = place.path(&format!("pki/keys/{name}.key")).metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, 0o600, "{name}");
+        assert_eq!(mode(&format!("pki/keys/{name}.key")), 0o600, "{name}");
         // Each URI as it was printed opens the key.
         place.ok(&format!("kms key softkms:name={name};dir={keys}"));
     }
