@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! [`open`] gives a [`KeyManager`]: it creates, reads and, where it can, deletes, lists, certifies keys. [`signer`]
+//! [`open`] gives a [`KeyManager`]: it creates, reads and, where it can, deletes, lists, certifies keys. [`signer()`]
 //! gives a [`Signer`]: one key with one algorithm, both checked when it is opened. Each signature is verified against
 //! the public key first handed out before you see it, and no call outlasts its deadline; see [`OperationPolicy`].
 //!
@@ -29,7 +29,7 @@
 //! | `softkms:` | `soft` (default) | files or memory |
 //!
 //! An application that wants other deadlines, a PIN prompt, or a backend of its own builds a [`Registry`]; see
-//! [`registry`].
+//! [`registry()`].
 //!
 //! # Adapters
 //!
@@ -42,7 +42,12 @@ use std::sync::Arc;
 
 pub mod adapters;
 
-pub use kms_core::*;
+pub use kms_core::{
+    Attestation, Attester, Backend, CertificateManager, Deadline, Decrypter, DecryptionAlgorithm, Digest, Error,
+    ErrorKind, Execution, HashAlgorithm, Key, KeyDeleter, KeyImporter, KeyManager, KeySearcher, KeySpec, KeyType,
+    KeyUri, KeyUsage, OpenOptions, OperationPolicy, PublicKey, Registry, Result, RetryPolicy, Secret, SecretPrompt,
+    SecretRequest, SecretSource, SignInput, Signature, SignatureAlgorithm, Signer, block_on, ecdsa, uri,
+};
 #[cfg(feature = "soft")]
 pub use kms_soft as soft;
 pub use signature;
