@@ -48,7 +48,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Outcome {
         Command::Get { uri } => load(&KeyUri::parse(uri)?, context),
         Command::Put { uri, input } => {
             let uri = KeyUri::parse(uri)?;
-            let text = file::read(Some(input))?;
+            let text = file::read_short(Some(input))?;
             let chain = chain_from(&text).map_err(|error| error.in_context(input.display()))?;
             block_on(certificates(&*context.open(&uri)?, &uri)?.store_certificates(&uri, &chain))?;
             context.print("", &json!({ "uri": uri.without_secrets().to_string(), "stored": chain.len() }))

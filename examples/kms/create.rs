@@ -5,7 +5,7 @@ use kmskit::{KeySpec, KeyType, KeyUri, KeyUsage, block_on};
 use serde_json::json;
 
 use crate::context::{Context, with_spinner};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// Create a key and print its complete URI
 ///
@@ -47,5 +47,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
         "type": key.public_key.key_type().to_string(),
         "public_key": key.public_key.to_pem(),
     });
-    context.print(&format!("{}\n", key.uri), &json)
+    context.print(&format!("{}\n", key.uri), &json).map_err(|failure| match failure {
+        // Without this the one thing that names the key would be lost.
+        Failure::Error { error, position } => {
+            Failure::Error { error: error.with_hint(format!("the key was created: {}", key.uri)), position }
+        }
+        other => other,
+    })
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
     let uri = KeyUri::parse(&args.uri)?;
     let manager = context.open(&uri)?;
     let decrypter = manager.as_decrypter().ok_or_else(|| not_offered("decryption", &uri))?;
-    let input = file::read(args.input.as_deref())?;
+    let input = file::read_short(args.input.as_deref())?;
     let block = match args.format {
         Format::Raw => input,
         Format::Base64 => from_base64(&input)?,

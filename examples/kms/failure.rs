@@ -68,10 +68,14 @@ pub(crate) fn error_json(error: &Error) -> Value {
 /// Ends on what clap found: help on stdout with 0, or a usage error with 2.
 pub(crate) fn exit_usage(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), UsageErrorKind::DisplayHelp | UsageErrorKind::DisplayVersion) {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        };
     }
-    let text = without_uris(&error.render().to_string(), env::args());
+    // An argument that is not UTF-8 is shown, if at all, as it is compared here.
+    let arguments = env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let text = without_uris(&error.render().to_string(), arguments);
     if env::args_os().any(|argument| argument == "--json") {
         let text = text.trim_start_matches("error: ");
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -89,7 +93,8 @@ fn without_uris(text: &str, arguments: impl Iterator<Item = String>) -> String {
     let mut clean = text.to_owned();
     for argument in arguments {
         let value = argument.strip_prefix('-').and_then(|option| option.split_once('=')).map(|(_, value)| value);
-        for secret in [Some(argument.as_str()), value].into_iter().flatten().filter(|text| text.contains('?')) {
+        let looks_like_uri = |text: &&str| text.contains(':') && text.contains(['=', '?']);
+        for secret in [Some(argument.as_str()), value].into_iter().flatten().filter(looks_like_uri) {
             let shown = KeyUri::parse(secret).map_or_else(|_| "<URI>".to_owned(), |uri| uri.to_string());
             clean = clean.replace(secret, &shown);
         }
@@ -104,8 +109,13 @@ mod tests {
     #[test]
     fn a_usage_error_shows_no_secret_of_its_arguments() {
         let uri = "softkms:a?password-value=canary";
+        let in_path = "softkms:a;password-value=canary";
         let bad = "softkms:a?password-value=canary&%";
-        for (argument, shown) in [(uri, "softkms:a?password-value=<redacted>"), (bad, "<URI>")] {
+        for (argument, shown) in [
+            (uri, "softkms:a?password-value=<redacted>"),
+            (in_path, "softkms:a;password-value=<redacted>"),
+            (bad, "<URI>"),
+        ] {
             let option = format!("--type={argument}");
             let text = format!("invalid value '{argument}'");
             for argument in [argument.to_owned(), option] {

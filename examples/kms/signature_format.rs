@@ -1,6 +1,6 @@
 //! The forms in which a signature is written and read, and how the message is given.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding};
 use clap::ValueEnum;
@@ -88,6 +88,11 @@ pub(crate) enum Message {
 }
 
 impl MessageSource {
+    /// Whether the message is read from stdin.
+    pub(crate) fn is_stdin(&self) -> bool {
+        self.digest.is_none() && self.input.as_deref().is_none_or(|path| path == Path::new(crate::file::STDIN))
+    }
+
     /// Reads what `algorithm` signs. A message that will be hashed is hashed as it is read, whatever its size.
     pub(crate) fn read(&self, algorithm: SignatureAlgorithm) -> Result<Message, Error> {
         if let Some(digits) = &self.digest {
@@ -101,5 +106,20 @@ impl MessageSource {
         let digest = hash.digest_reader(crate::file::open(path)?);
         let digest = digest.map_err(|error| crate::file::cannot("read", name, error))?;
         Ok(Message::Digest(digest.as_bytes().to_vec()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_from_stdin_is_known() {
+        let source = |input: Option<&str>, digest: Option<&str>| MessageSource {
+            input: input.map(PathBuf::from),
+            digest: digest.map(str::to_owned),
+        };
+        assert!(source(None, None).is_stdin() && source(Some("-"), None).is_stdin());
+        assert!(!source(Some("message"), None).is_stdin() && !source(None, Some("00")).is_stdin());
     }
 }

@@ -39,9 +39,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
+    if args.signature == Path::new(file::STDIN) && args.message.is_stdin() {
+        let error = Error::new(ErrorKind::InvalidArgument, "signature and message cannot both come from stdin");
+        return Err(error.with_hint("name a file with --in or --signature").into());
+    }
     let (key, stated) = public_key(args, context)?;
     let algorithm = key.key_type().settle(stated)?;
-    let signature = args.format.decode(algorithm, &file::read(Some(&args.signature))?)?;
+    let signature = args.format.decode(algorithm, &file::read_short(Some(&args.signature))?)?;
     match args.message.read(algorithm)? {
         Message::Whole(message) => key.verify(algorithm, &message, signature.as_bytes())?,
         Message::Digest(digest) => {
@@ -65,7 +69,7 @@ fn public_key(args: &Args, context: &Context) -> Result<(PublicKey, Option<Signa
 }
 
 fn public_key_in(path: &Path) -> Result<PublicKey, Error> {
-    let pem = String::from_utf8(file::read(Some(path))?)
+    let pem = String::from_utf8(file::read_short(Some(path))?)
         .map_err(|_| Error::new(ErrorKind::InvalidArgument, format!("{}: not a PEM text", path.display())))?;
     PublicKey::from_pem(&pem).map_err(|error| error.in_context(path.display()))
 }

@@ -1,5 +1,6 @@
 //! How long an operation may take, what is tried again, and what is checked.
 
+use std::cmp::Ordering;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
@@ -95,8 +96,9 @@ impl OperationPolicy {
     }
 }
 
-/// A point in time after which nobody waits any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A point in time after which nobody waits any more. The earlier of two is the lesser; one that never comes is the
+/// greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
@@ -118,6 +120,7 @@ impl Deadline {
     /// The error of an operation that it cut short; `operation` says which.
     pub fn error(operation: &str) -> Error {
         Error::new(ErrorKind::Timeout, format!("{operation}: not finished at the deadline"))
+            .with_hint("allow more time, or look whether the device, service or disk answers")
     }
 
     /// Waits for `future`, but not past the deadline. Needs no particular executor; a future that is ready at once
@@ -166,6 +169,21 @@ impl Deadline {
     }
 }
 
+impl Ord for Deadline {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.0, other.0) {
+            (Some(one), Some(other)) => one.cmp(&other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        }
+    }
+}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -187,6 +205,14 @@ mod tests {
     #[test]
     fn what_is_ready_needs_no_time() {
         assert_eq!(block_on(Deadline::after(Duration::ZERO).run("sign", ready(Ok(1)))).unwrap(), 1);
+    }
+
+    #[test]
+    fn the_earlier_deadline_is_the_lesser_and_never_comes_last() {
+        let (now, soon, never) = (Duration::ZERO, Duration::from_secs(9), Duration::MAX);
+        let [now, soon, never] = [now, soon, never].map(Deadline::after);
+        assert!(now < soon && soon < never && never <= never);
+        assert_eq!(never.min(soon), soon);
     }
 
     #[test]

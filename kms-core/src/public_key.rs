@@ -11,7 +11,10 @@ use spki::{Document, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 
 use crate::{Digest, Error, ErrorKind, KeyType, Result, SignatureAlgorithm};
 
-/// A public key, checked when it was read: the point is on its curve, the modulus is long enough.
+mod low_order;
+
+/// A public key, checked when it was read: an ECDSA point is on its curve, an Ed25519 point is not of low order, a
+/// modulus is long enough. An Ed25519 point off its curve shows only in that nothing verifies.
 ///
 /// Cheap to clone. Two are equal when their `SubjectPublicKeyInfo` is, octet by octet; only the canonical encoding is
 /// accepted, so equal keys are always equal.
@@ -50,8 +53,8 @@ impl PublicKey {
     /// # Errors
     /// As [`from_spki_der`](Self::from_spki_der), and `InvalidArgument` for other PEM blocks or none.
     pub fn from_pem(pem: &str) -> Result<Self> {
-        let (label, document) =
-            Document::from_pem(pem).map_err(|error| invalid("not a PEM text").with_source(error))?;
+        let (label, document) = Document::from_pem(block(pem).unwrap_or(pem))
+            .map_err(|error| invalid("not a PEM text").with_source(error))?;
         if label != "PUBLIC KEY" {
             return Err(invalid("PEM block is not a PUBLIC KEY").with_hint(format!("found a {label}")));
         }
@@ -73,8 +76,16 @@ impl PublicKey {
                 Self::RSA_MAX_BITS
             )));
         }
+        if let KeyType::Rsa { bits: stated } = key_type
+            && modulus_bits(bits)? != stated
+        {
+            return Err(invalid("RSA modulus is of another length than stated"));
+        }
         if key_type.is_ecdsa() && bits.first() != Some(&4) {
             return Err(invalid("elliptic-curve point is not in uncompressed form"));
+        }
+        if key_type == KeyType::Ed25519 && low_order::is_low_order(bits) {
+            return Err(invalid("Ed25519 point of low order: anybody could sign for it"));
         }
         let encode = || -> der::Result<Document> {
             let subject_public_key = BitStringRef::from_bytes(bits)?;
@@ -187,11 +198,7 @@ struct RsaPublicKey<'a> {
 
 fn key_type_of(spki: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyType> {
     if spki.algorithm.oid == (KeyType::Rsa { bits: 0 }).oid() {
-        let key = RsaPublicKey::from_der(bits).map_err(|error| invalid("not an RSAPublicKey").with_source(error))?;
-        let modulus = key.modulus.as_bytes();
-        let leading = modulus.first().map_or(0, |octet| octet.leading_zeros());
-        let bits = u32::try_from(modulus.len() * 8).unwrap_or(u32::MAX).saturating_sub(leading);
-        return Ok(KeyType::Rsa { bits });
+        return Ok(KeyType::Rsa { bits: modulus_bits(bits)? });
     }
     let identifier = spki.algorithm.to_der().map_err(|error| invalid("bad algorithm identifier").with_source(error))?;
     KeyType::CREATABLE
@@ -201,6 +208,20 @@ fn key_type_of(spki: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyTyp
             Error::new(ErrorKind::Unsupported, "public key of an unknown algorithm or curve")
                 .with_hint(format!("its algorithm is {}", spki.algorithm.oid))
         })
+}
+
+fn modulus_bits(key: &[u8]) -> Result<u32> {
+    let key = RsaPublicKey::from_der(key).map_err(|error| invalid("not an RSAPublicKey").with_source(error))?;
+    let modulus = key.modulus.as_bytes();
+    let leading = modulus.first().map_or(0, |octet| octet.leading_zeros());
+    Ok(u32::try_from(modulus.len() * 8).unwrap_or(u32::MAX).saturating_sub(leading))
+}
+
+/// From BEGIN to END of the first block that is a public key; other blocks and text are passed over.
+fn block(pem: &str) -> Option<&str> {
+    const END: &str = "-----END PUBLIC KEY-----";
+    let from_begin = &pem[pem.find("-----BEGIN PUBLIC KEY-----")?..];
+    Some(&from_begin[..from_begin.find(END)? + END.len()])
 }
 
 fn native(key_type: KeyType, algorithm: SignatureAlgorithm) -> &'static dyn VerificationAlgorithm {
@@ -252,6 +273,24 @@ mod tests {
         assert_eq!(key.to_pem(), ED25519);
         assert_eq!(PublicKey::from_spki_der(key.spki_der()).unwrap(), key);
         assert_eq!(PublicKey::from_raw(KeyType::Ed25519, key.raw()).unwrap(), key);
+    }
+
+    #[test]
+    fn the_first_public_key_of_a_pem_text_is_read() {
+        const PARAMETERS: &str = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let key = PublicKey::from_pem(ED25519).unwrap();
+        for text in [format!("{PARAMETERS}{ED25519}"), format!("{ED25519}{PARAMETERS}"), format!("a\n{ED25519}b")] {
+            assert_eq!(PublicKey::from_pem(&text).unwrap(), key, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_modulus_is_of_the_length_stated() {
+        let modulus = [&[0x02, 0x82, 1, 1, 0, 0xc1][..], &[0x5b; 255]].concat();
+        let key = [&[0x30, 0x82, 1, 0x0a][..], &modulus, &[2, 3, 1, 0, 1]].concat();
+        PublicKey::from_raw(KeyType::Rsa { bits: 2048 }, &key).unwrap();
+        let error = PublicKey::from_raw(KeyType::Rsa { bits: 4096 }, &key).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
     #[test]

@@ -178,11 +178,14 @@ impl fmt::Display for SecretSource {
 
 fn read_file(path: &Path, name: &str) -> Result<Secret> {
     let failed = |error: std::io::Error| {
-        Error::new(ErrorKind::Unauthenticated, format!("cannot read {name} from {}", path.display())).with_source(error)
+        Error::new(ErrorKind::Unauthenticated, format!("cannot read {name} from {}", path.display()))
+            .with_hint("check the path after `file:` and who may read it")
+            .with_source(error)
     };
     // A pipe or device could hang or never end.
     if !path.metadata().map_err(failed)?.is_file() {
-        return Err(Error::new(ErrorKind::Unauthenticated, format!("{} is not a regular file", path.display())));
+        return Err(Error::new(ErrorKind::Unauthenticated, format!("{} is not a regular file", path.display()))
+            .with_hint("a secret is read from a regular file or an environment variable"));
     }
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();

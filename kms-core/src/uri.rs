@@ -130,7 +130,7 @@ impl KeyUri {
         self.path().find(|attribute| attribute.name == "alg")?.text()
     }
 
-    /// Whether any attribute is secret, by its name.
+    /// Whether any attribute [is secret](Attribute::is_secret).
     pub fn has_secret(&self) -> bool {
         self.entries.iter().any(|entry| entry.secret)
     }
@@ -214,7 +214,8 @@ impl<'a> Attribute<'a> {
         str::from_utf8(self.value).ok().filter(|text| !text.contains(char::is_control))
     }
 
-    /// Whether the name says that the value must not be shown.
+    /// Whether the value must not be shown: the name says so, or the value holds one that does, as in
+    /// `softkms:dir=pki&password-value=…`, where a `?` was meant. [`Attributes::finish`] refuses the latter.
     pub fn is_secret(&self) -> bool {
         self.secret
     }

@@ -10,7 +10,7 @@ use kms_core::{
 use crate::address::{Address, Place};
 use crate::key_file::{self, KeyFile};
 use crate::key_pair::KeyPair;
-use crate::manager::{check_usage, request};
+use crate::manager::request;
 use crate::options::KeyStore;
 use crate::{SoftKeyManager, directory};
 
@@ -79,7 +79,6 @@ impl Decrypter for SoftKeyManager {
 #[async_trait]
 impl KeyImporter for SoftKeyManager {
     async fn import_key(&self, key: &KeyUri, pkcs8: &Secret, spec: &KeySpec) -> Result<Key> {
-        check_usage(spec)?;
         let (wanted, pkcs8) = (spec.key_type, pkcs8.clone());
         let parse = move || {
             let pair = KeyPair::from_pkcs8(pkcs8.expose())?;
@@ -89,7 +88,7 @@ impl KeyImporter for SoftKeyManager {
             }
             Err(Error::new(ErrorKind::KeyMismatch, format!("the key to import is of type {found}, not {wanted}")))
         };
-        self.insert(key, parse).await
+        self.insert(key, spec, parse).await
     }
 }
 

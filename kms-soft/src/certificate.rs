@@ -109,7 +109,9 @@ fn read(path: &Path) -> Result<Vec<Vec<u8>>> {
         let text = str::from_utf8(content).map_err(|_| error::invalid("not a PEM text"))?;
         let blocks = pem::blocks(text)?;
         if blocks.is_empty() {
-            return Err(error::invalid("not a PEM text"));
+            return Err(
+                error::invalid("not a PEM text").with_hint("what is there is left as it is; look into the file")
+            );
         }
         let octets = |block: &pem::Block<'_>| match block.label {
             LABEL => Ok(block.decode()?.expose().to_vec()),
@@ -117,7 +119,11 @@ fn read(path: &Path) -> Result<Vec<Vec<u8>>> {
         };
         blocks.iter().map(octets).collect()
     };
-    parse(&file::read(path, LIMIT)?).map_err(|error: Error| error.in_context(path.display()))
+    let content = file::read(path, LIMIT).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => error.with_hint("no certificate is kept with this key; one is stored beside it"),
+        _ => error,
+    })?;
+    parse(&content).map_err(|error: Error| error.in_context(path.display()))
 }
 
 #[cfg(test)]

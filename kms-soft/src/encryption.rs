@@ -6,7 +6,9 @@ use der::{Decode, Encode, SecretDocument, Sequence};
 use kms_core::{Result, Secret};
 use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
-use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfo, EncryptedPrivateKeyInfoOwned, PrivateKeyInfoRef};
+use pkcs8::{
+    AlgorithmIdentifierRef, EncryptedPrivateKeyInfo, EncryptedPrivateKeyInfoOwned, ObjectIdentifier, PrivateKeyInfoRef,
+};
 use zeroize::Zeroizing;
 
 use crate::error;
@@ -54,14 +56,20 @@ impl EncryptedKey {
     }
 }
 
-/// Whether it is a DER `EncryptedPrivateKeyInfo`, with whatever algorithm.
+/// Whether it is a DER `EncryptedPrivateKeyInfo`, with whatever password-based algorithm of PKCS #5 or #12. Other things
+/// have the same shape: a `DigestInfo`.
 pub(crate) fn is_encrypted(der: &[u8]) -> bool {
-    Shape::from_der(der).is_ok()
+    const PKCS5: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5");
+    const PKCS12_PBE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1");
+
+    Shape::from_der(der).is_ok_and(|shape| {
+        let algorithm = shape.algorithm.oid;
+        algorithm.starts_with(PKCS5) || algorithm.starts_with(PKCS12_PBE)
+    })
 }
 
 #[derive(Sequence)]
 struct Shape<'a> {
-    #[allow(dead_code, reason = "only its form counts")]
     algorithm: AlgorithmIdentifierRef<'a>,
     #[allow(dead_code, reason = "only its form counts")]
     data: &'a OctetStringRef,
@@ -127,6 +135,17 @@ mod tests {
         for wrong in ["Canary", "canary ", ""] {
             assert_eq!(encrypted.decrypt(&Secret::new(wrong)).unwrap_err().kind(), ErrorKind::Unauthenticated);
         }
+    }
+
+    #[test]
+    fn a_digest_is_not_taken_for_an_encrypted_key() {
+        // DigestInfo (RFC 8017 section 9.2) with SHA-256.
+        let algorithm = [0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00];
+        let digest = [&[0x30, 0x31][..], &algorithm, &[0x04, 0x20], &[0x5a; 32]].concat();
+        assert!(Shape::from_der(&digest).is_ok() && !is_encrypted(&digest));
+        let key = KeyPair::generate(KeyType::Ed25519).unwrap().to_pkcs8().unwrap();
+        assert!(is_encrypted(encrypt(&key, &Secret::new("canary")).unwrap().as_bytes()));
+        assert!(!is_encrypted(key.expose()));
     }
 
     #[test]

@@ -90,6 +90,15 @@ pub(crate) fn unknown_encryption(source: impl std::error::Error + Send + Sync + 
 /// Also for what decrypts to something that is no key: one wrong password in 256 does.
 pub(crate) fn wrong_password() -> Error {
     Error::new(ErrorKind::Unauthenticated, "wrong password, or the file is damaged")
+        .with_hint("check where the password comes from; a space or an empty line too many counts")
+}
+
+/// Adds to a file that is no private key what to do, where nothing else says it.
+pub(crate) fn with_remedy(error: Error) -> Error {
+    if error.kind() != ErrorKind::InvalidArgument || error.hint().is_some() {
+        return error;
+    }
+    error.with_hint("give a whole private key, best in PKCS #8 as PEM; a damaged file can only be restored from a copy")
 }
 
 fn kind_of(kind: io::ErrorKind) -> (ErrorKind, &'static str) {

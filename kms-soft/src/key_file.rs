@@ -20,6 +20,7 @@ const PKCS8: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 const SEC1: &str = "EC PRIVATE KEY";
 const PKCS1: &str = "RSA PRIVATE KEY";
+const OPENSSH: &str = "OPENSSH PRIVATE KEY";
 
 /// The content of a key file.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(crate) enum KeyFile {
 /// others than its owner; `InvalidArgument` when it is no private key; `Unsupported`.
 pub(crate) fn read(path: &Path) -> Result<KeyFile> {
     let content = file::read_private(path, LIMIT).map_err(|error| directory::with_similar(error, path))?;
-    parse(&content).map_err(|error| error.in_context(path.display()))
+    parse(&content).map_err(|error| error::with_remedy(error).in_context(path.display()))
 }
 
 /// Makes a key file of mode 0600, never over another.
@@ -53,15 +54,20 @@ pub(crate) fn create(path: &Path, pkcs8: &Secret, password: Option<&Secret>, dea
     file::create(path, text.as_bytes(), Access::Owner, deadline)
 }
 
-/// Deletes a file after a look whether it is a private key, encrypted or not, of whatever mode.
+/// Deletes a file after a look whether it is one private key and nothing else, encrypted or not, of whatever mode.
 ///
 /// # Errors
-/// `NotFound`; `InvalidArgument` for another file, which stays.
+/// `NotFound`; `Ambiguous` for more than one key, `InvalidArgument` for a link, another file, or one that holds more
+/// than the key. It stays then.
 pub(crate) fn delete(path: &Path) -> Result<()> {
     let content = file::read(path, LIMIT).map_err(|error| directory::with_similar(error, path))?;
-    if !holds_private_key(&content) {
-        return Err(error::invalid(format!("{} is not a private key and was not deleted", path.display())));
+    let what = path.display();
+    if path.is_symlink() {
+        // To remove it would leave the key where it is.
+        return Err(error::invalid(format!("{what} is a link and was not deleted"))
+            .with_hint("give the path of the key file that it leads to"));
     }
+    check_deletable(&content).map_err(|error| error.in_context(format_args!("{what} was not deleted")))?;
     file::delete(path)
 }
 
@@ -91,8 +97,11 @@ fn parse_block(block: &Block<'_>) -> Result<KeyFile> {
         ENCRYPTED => EncryptedKey::from_der(der.expose()).map(KeyFile::Encrypted),
         SEC1 => KeyPair::from_sec1(der.expose()).map(KeyFile::Plain),
         PKCS1 => KeyPair::from_pkcs1(der.expose()).map(KeyFile::Plain),
-        other => Err(error::unsupported(format!("a PEM block {other}"))
-            .with_hint("convert it: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW")),
+        other => Err(error::unsupported(format!("a PEM block {other}")).with_hint(if other == OPENSSH {
+            "convert a copy of it: ssh-keygen -p -m PKCS8 -f COPY"
+        } else {
+            "convert it: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW"
+        })),
     }
 }
 
@@ -100,7 +109,13 @@ fn parse_der(der: &[u8]) -> Result<KeyFile> {
     if encryption::is_encrypted(der) {
         return EncryptedKey::from_der(der).map(KeyFile::Encrypted);
     }
-    KeyPair::from_pkcs8(der).map(KeyFile::Plain)
+    let read = KeyPair::from_pkcs8(der);
+    if read.is_err() && PrivateKeyInfoRef::from_der(der).is_err() {
+        // What OpenSSL writes in DER is not always PKCS #8.
+        let other = KeyPair::from_sec1(der).or_else(|_| KeyPair::from_pkcs1(der));
+        return other.or(read).map(KeyFile::Plain);
+    }
+    read.map(KeyFile::Plain)
 }
 
 fn unencodable(fault: der::Error) -> Error {
@@ -112,11 +127,26 @@ fn is_private(block: &Block<'_>) -> bool {
     block.label.ends_with("PRIVATE KEY")
 }
 
-fn holds_private_key(content: &[u8]) -> bool {
-    let in_pem = |text| pem::blocks(text).is_ok_and(|blocks| blocks.iter().any(is_private));
-    str::from_utf8(content).is_ok_and(in_pem)
-        || PrivateKeyInfoRef::from_der(content).is_ok()
-        || encryption::is_encrypted(content)
+fn check_deletable(content: &[u8]) -> Result<()> {
+    let no_key = || error::invalid("it is not a private key").with_hint("check the path, or remove the file by hand");
+    let blocks = match str::from_utf8(content) {
+        Ok(text) => pem::blocks(text).map_err(|_| no_key())?,
+        Err(_) => Vec::new(),
+    };
+    // Beside a key these two say nothing that the key does not.
+    let is_extra = |label: &str| label == "EC PARAMETERS" || label.ends_with("PUBLIC KEY");
+    let other = blocks.iter().find(|block| !is_private(block) && !is_extra(block.label));
+    match (blocks.iter().filter(|block| is_private(block)).count(), other) {
+        (1, None) => Ok(()),
+        (1, Some(other)) => Err(error::invalid(format!("it holds a {} too", other.label))
+            .with_hint("move that into a file of its own first")),
+        (2.., _) => Err(Error::new(ErrorKind::Ambiguous, "it holds more than one private key")
+            .with_hint("put each in a file of its own")),
+        (0, _) => {
+            let is_key = PrivateKeyInfoRef::from_der(content).is_ok() || parse_der(content).is_ok();
+            if is_key { Ok(()) } else { Err(no_key()) }
+        }
+    }
 }
 
 fn no_private_key(blocks: &[Block<'_>]) -> Error {

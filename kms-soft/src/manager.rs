@@ -72,14 +72,22 @@ impl SoftKeyManager {
         pair.map(Arc::new).map_err(|error| error.in_context(address))
     }
 
-    /// Puts the key that `make` makes where there is none. Looks before it makes, since that may take long.
+    /// Puts the key that `make` makes where there is none. Looks before it makes, since that may take long. An algorithm
+    /// that the URI states must be one of the key's, and stays in its complete URI.
     pub(crate) async fn insert(
         &self,
         key: &KeyUri,
+        spec: &KeySpec,
         make: impl FnOnce() -> Result<KeyPair> + Send + 'static,
     ) -> Result<Key> {
+        check_usage(spec)?;
         let (address, password) = self.options.address(key)?;
-        let uri = address.uri()?;
+        let stated = SignatureAlgorithm::stated(key, None)?;
+        spec.key_type.settle(stated)?;
+        let uri = match stated {
+            Some(algorithm) => address.uri()?.with_path("alg", algorithm.name())?,
+            None => address.uri()?,
+        };
         let deadline = self.policy.deadline();
         let public_key = match address.place() {
             Place::Memory(name) => {
@@ -102,9 +110,8 @@ impl KeyManager for SoftKeyManager {
     /// Generates the key on a worker thread and writes its file with mode 0600, encrypted if the URI or the manager
     /// states a password. A directory that is missing is made with mode 0700, what it lies in is not.
     async fn create_key(&self, key: &KeyUri, spec: &KeySpec) -> Result<Key> {
-        check_usage(spec)?;
         let key_type = spec.key_type;
-        self.insert(key, move || KeyPair::generate(key_type)).await
+        self.insert(key, spec, move || KeyPair::generate(key_type)).await
     }
 
     async fn public_key(&self, key: &KeyUri) -> Result<PublicKey> {
@@ -146,7 +153,7 @@ impl KeyManager for SoftKeyManager {
 }
 
 /// Whether a key of that type is of that use. A software key is not bound to it afterwards.
-pub(crate) fn check_usage(spec: &KeySpec) -> Result<()> {
+fn check_usage(spec: &KeySpec) -> Result<()> {
     match (spec.usage, spec.key_type) {
         (KeyUsage::Sign, _) | (KeyUsage::Decrypt, KeyType::Rsa { .. }) => Ok(()),
         (KeyUsage::Decrypt, key_type) => {

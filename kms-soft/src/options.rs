@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
-use kms_core::{Error, ErrorKind, KeyUri, Result, SecretPrompt, SecretSource};
+use kms_core::{Error, ErrorKind, KeyUri, Result, SecretPrompt, SecretSource, SignatureAlgorithm};
 
 use crate::address::Address;
 use crate::directory;
@@ -134,6 +134,8 @@ impl Stated {
         let mode = attributes.path("mode")?;
         let password = SecretSource::take(&mut attributes, "password-value", "password-source", prompt)?;
         attributes.finish()?;
+        // Known, whatever the URI is used for.
+        SignatureAlgorithm::stated(uri, None)?;
 
         if let Some(other) = [&name, &directory, &mode].into_iter().flatten().next()
             && path.is_some()

@@ -60,7 +60,7 @@ fn what_is_no_private_key_is_refused() {
         ("other label", good.replace("PRIVATE", "EC PRIVATE"), ErrorKind::InvalidArgument, ""),
         ("not encrypted", good.replace("PRIVATE", "ENCRYPTED PRIVATE"), ErrorKind::InvalidArgument, "damaged"),
         ("two keys", good.repeat(2), ErrorKind::Ambiguous, "of its own"),
-        ("OpenSSH", OPENSSH.into(), ErrorKind::Unsupported, "openssl pkcs8 -topk8"),
+        ("OpenSSH", OPENSSH.into(), ErrorKind::Unsupported, "ssh-keygen -p -m PKCS8"),
         ("legacy", LEGACY.into(), ErrorKind::Unsupported, "openssl pkcs8 -topk8"),
         ("X25519", X25519.into(), ErrorKind::Unsupported, "1.3.101.110"),
         ("too long", format!("{good}{}", "\n".repeat(64 * 1024)), ErrorKind::InvalidArgument, "64 KiB"),
@@ -70,6 +70,7 @@ fn what_is_no_private_key_is_refused() {
         let error = open(&bad);
         assert_eq!(error.kind(), kind, "{what}: {error:?}");
         assert!(error.context().contains("bad.key"), "{what}: {error}");
+        assert!(error.hint().is_some(), "{what}: {error}");
         assert!(error.to_string().contains(said), "{what}: {error}");
         assert!(!error.chain().contains(body), "{what}");
     }

@@ -138,6 +138,20 @@ fn a_key_with_its_parameters_in_front_is_read() {
 }
 
 #[test]
+fn der_of_every_kind_is_read() {
+    let openssl = OpenSsl::new();
+    openssl.run("ecparam -name prime256v1 -genkey -noout -out key");
+    openssl.run("ec -in key -outform DER -out ec.der");
+    openssl.run("pkcs8 -topk8 -nocrypt -in key -outform DER -out pkcs8.der");
+    openssl.run("genrsa -out key 2048");
+    openssl.run("rsa -in key -traditional -outform DER -out rsa.der");
+    for name in ["ec.der", "pkcs8.der", "rsa.der"] {
+        close(&openssl.path(name));
+        openssl.judge(name, &openssl.uri(name));
+    }
+}
+
+#[test]
 fn encrypted_keys_of_openssl_open_with_their_password() {
     let openssl = OpenSsl::new();
     openssl.run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out plain");

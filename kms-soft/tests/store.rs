@@ -289,6 +289,47 @@ fn exactly_the_key_is_deleted_and_only_a_key() {
 }
 
 #[test]
+fn what_is_more_or_less_than_one_key_is_not_deleted() {
+    let root = TempDir::new().unwrap();
+    let store = format!("softkms:dir={}", root.path().display());
+    create(&format!("{store};name=root"), KeyType::EcP256).unwrap();
+    let path = |name: &str| root.path().join(name);
+    let key = fs::read_to_string(path("root.key")).unwrap();
+    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    fs::write(path("chain.key"), format!("{key}{certificate}")).unwrap();
+    fs::write(path("two.key"), key.repeat(2)).unwrap();
+    std::os::unix::fs::symlink(path("root.key"), path("link.key")).unwrap();
+    let all = files(root.path());
+    let manager = open(&store);
+    for (name, kind) in
+        [("chain", ErrorKind::InvalidArgument), ("two", ErrorKind::Ambiguous), ("link", ErrorKind::InvalidArgument)]
+    {
+        let deleted = block_on(manager.as_key_deleter().unwrap().delete_key(&uri(&format!("softkms:name={name}"))));
+        let error = deleted.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.hint().is_some(), "{error}");
+    }
+    assert_eq!(files(root.path()), all);
+}
+
+#[test]
+fn an_algorithm_in_the_uri_is_checked_before_a_key_is_made_and_stays() {
+    let root = TempDir::new().unwrap();
+    let place = format!("softkms:dir={};name=root", root.path().display());
+    let manager = open(&place);
+    let spec = KeySpec::new(KeyType::Rsa { bits: 2048 });
+    let create = |alg: &str| block_on(manager.create_key(&uri(&format!("{place};alg={alg}")), &spec));
+    for (alg, kind) in [("nonsense", ErrorKind::InvalidUri), ("ed25519", ErrorKind::Unsupported)] {
+        let error = create(alg).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    assert!(files(root.path()).is_empty());
+    assert_eq!(create("PS256").unwrap().uri.alg(), Some("rsa-pss-sha256"));
+    let error = block_on(manager.public_key(&uri(&format!("{place};alg=nonsense")))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidUri);
+}
+
+#[test]
 fn a_key_is_imported_as_what_it_is() {
     let source = open("softkms:mode=memory");
     let root = TempDir::new().unwrap();

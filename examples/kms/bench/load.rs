@@ -1,8 +1,8 @@
 //! The timed part: threads or tasks that sign, one message after the other.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ pub(crate) fn message(index: u64) -> [u8; 32] {
 pub(crate) fn run(signer: &Arc<dyn Signer>, workers: usize, limit: Limit, mode: Mode) -> Result<Measurement, Error> {
     let tickets = Tickets { limit, next: AtomicU64::new(0), begin: OnceLock::new() };
     let (tallies, cpu) = match mode {
-        Mode::Sync => run_threads(&**signer, workers, &tickets),
+        Mode::Sync => run_threads(&**signer, workers, &tickets)?,
         Mode::Async => run_tasks(signer, workers, &tickets.into())?,
     };
     let begin = tallies.iter().filter_map(|tally| tally.begin).min();
@@ -69,23 +69,44 @@ pub(crate) fn run(signer: &Arc<dyn Signer>, workers: usize, limit: Limit, mode: 
     Ok(measurement)
 }
 
-fn run_threads(signer: &dyn Signer, workers: usize, tickets: &Tickets) -> (Vec<Tally>, Option<Duration>) {
-    let barrier = Barrier::new(workers + 1);
+fn run_threads(
+    signer: &dyn Signer,
+    workers: usize,
+    tickets: &Tickets,
+) -> Result<(Vec<Tally>, Option<Duration>), Error> {
+    // Closed until every thread has come to it.
+    let (gate, too_few) = (RwLock::new(()), AtomicBool::new(false));
+    let work = |here: mpsc::Sender<()>| {
+        let _ = here.send(());
+        drop(gate.read());
+        let mut tally = Tally::default();
+        if too_few.load(Ordering::Relaxed) {
+            return tally;
+        }
+        while let Some(index) = tickets.take() {
+            tally.note(index, || block_on(signer.sign(&message(index))));
+        }
+        tally
+    };
     thread::scope(|scope| {
-        let work = || {
-            barrier.wait();
-            let mut tally = Tally::default();
-            while let Some(index) = tickets.take() {
-                tally.note(index, || block_on(signer.sign(&message(index))));
-            }
-            tally
+        let closed = gate.write().unwrap_or_else(PoisonError::into_inner);
+        let (here, arrivals) = mpsc::channel();
+        let start = |_| {
+            let (here, work) = (here.clone(), &work);
+            thread::Builder::new().spawn_scoped(scope, move || work(here))
         };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let threads = (0..workers).map(start).collect::<Result<Vec<_>, _>>().map_err(|error| {
+            too_few.store(true, Ordering::Relaxed);
+            Error::new(ErrorKind::Unavailable, format!("cannot start {workers} threads"))
+                .with_hint("give a smaller number with --threads")
+                .with_source(error)
+        })?;
+        arrivals.iter().take(workers).for_each(drop);
         let before = cpu_time();
-        barrier.wait();
+        drop(closed);
         // A worker cannot panic but by a fault of the library, and then its calls must not be left out in silence.
         let tallies = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Tally::panicked())).collect();
-        (tallies, spent(before))
+        Ok((tallies, spent(before)))
     })
 }
 

@@ -53,10 +53,16 @@ impl<'a> Attributes<'a> {
     /// Ends the taking.
     ///
     /// # Errors
-    /// `InvalidUri` naming every attribute nobody asked for, without its value, and the names that are known.
+    /// `InvalidUri` naming every attribute nobody asked for, without its value, and the names that are known; for a
+    /// secret in the midst of another value.
     pub fn finish(self) -> Result<()> {
+        if let Some(around) = self.uri.all().find(|attribute| attribute.secret && !scheme::is_secret(attribute.name)) {
+            let context = format!("{}: the value of {} holds a secret", self.uri.scheme(), self.shown(&around));
+            return Err(Error::new(ErrorKind::InvalidUri, context)
+                .with_hint("secrets go after the `?`, of which there is one, with `&` between them"));
+        }
         let left = || self.uri.all().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(attribute, _)| attribute);
-        let names = left().map(|left| format!("`{}` in the {}", left.name, left.part.noun())).collect::<Vec<_>>();
+        let names = left().map(|left| self.shown(&left)).collect::<Vec<_>>();
         if names.is_empty() {
             return Ok(());
         }
@@ -85,6 +91,14 @@ impl<'a> Attributes<'a> {
     fn twice(&self, name: &str) -> Error {
         Error::new(ErrorKind::InvalidUri, format!("{}: `{name}` given a second time", self.uri.scheme()))
             .with_hint("give each attribute once")
+    }
+
+    /// Beside a secret only names that are known: half a PIN with a raw `&` in it looks like a name.
+    fn shown(&self, attribute: &Attribute<'_>) -> String {
+        let (name, part) = (attribute.name, attribute.part.noun());
+        let asked = self.asked.iter().any(|asked| asked.1 == name);
+        let known = asked || scheme::printable(name).is_some() || scheme::is_secret(name);
+        if known || !self.uri.has_secret() { format!("`{name}` in the {part}") } else { format!("one in the {part}") }
     }
 
     /// For a known name on the wrong side of the `?`.

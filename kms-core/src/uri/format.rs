@@ -48,14 +48,16 @@ fn write<'a>(
             (Some(Part::Query), Part::Query) => out.write_char('&')?,
         }
         before = Some(attribute.part);
+        let redact = redact && attribute.secret;
         if attribute.positional
+            && !redact
             && let Some(positional) = &rules.positional
         {
             write_positional(out, positional.lead, attribute.value)?;
             continue;
         }
         write!(out, "{}=", attribute.name)?;
-        if redact && attribute.secret {
+        if redact {
             out.write_str(REDACTED)?;
         } else if whole_id && attribute.part == Part::Path && attribute.name == "id" {
             attribute.value.iter().try_for_each(|byte| out.write_str(percent_encode_byte(*byte)))?;

@@ -13,7 +13,8 @@ const FEW: usize = 16;
 
 pub(super) fn parse(text: &str) -> Result<KeyUri, UriError> {
     if text.len() > MAX_LENGTH {
-        return Err(UriError::new(format!("longer than {MAX_LENGTH} bytes")));
+        let fault = format!("longer than {MAX_LENGTH} bytes");
+        return Err(UriError::new(fault).hint_with("keep what is long in a file and name the file"));
     }
     let colon = text.bytes().position(|byte| !scheme::is_scheme_byte(byte)).unwrap_or(text.len());
     let scheme = text[..colon].to_ascii_lowercase();
@@ -195,7 +196,7 @@ impl<'t> Parser<'t> {
     fn value(&mut self, part: Part, name: &str, start: usize, end: usize) -> Result<usize, UriError> {
         let bytes = &self.text.as_bytes()[..end];
         let class = part.class(self.rules.strict);
-        let secret = scheme::is_secret(name);
+        let mut secret = scheme::is_secret(name);
         let (mut at, mut escaped) = (start, false);
         while let Some(&byte) = bytes.get(at) {
             if class.has(byte) {
@@ -216,6 +217,7 @@ impl<'t> Parser<'t> {
         } else {
             self.uri.values.extend_from_slice(raw);
         }
+        secret |= scheme::swallows_secret(&self.uri.values[from..]);
         self.uri.note(part, name, from, secret, false);
         self.after_secret |= secret;
         Ok(at)

@@ -194,22 +194,46 @@ pub(super) fn printable(name: &str) -> Option<&'static str> {
     NAMES.split(' ').find(|known| *known == name)
 }
 
-/// Whether the value of `name` must never be printed, wherever it stands. Names of places where a secret is found
-/// (`…-source`, `…-file`) are not secret.
+/// Whether a decoded value holds the `name=` of a secret behind a delimiter: a secret that was meant as an attribute of
+/// its own, but written behind `&` in the path or a second `?`.
+pub(super) fn swallows_secret(value: &[u8]) -> bool {
+    value.split(|byte| matches!(byte, b'&' | b';' | b'?')).skip(1).any(|piece| {
+        let name = Class::Name.run(piece);
+        piece.get(name) == Some(&b'=') && str::from_utf8(&piece[..name]).is_ok_and(is_secret)
+    })
+}
+
+/// Whether the value of `name` must never be printed, wherever it stands; `_` counts as `-`. Names of places where a
+/// secret is found (`…-source`, `…-file`) are not secret.
 pub(super) fn is_secret(name: &str) -> bool {
-    const WHOLE: [&str; 5] = ["pin-value", "pin", "puk", "so-pin", "management-key"];
+    const WHOLE: [&str; 11] = [
+        "pin-value",
+        "pinvalue",
+        "pin",
+        "puk",
+        "pin-code",
+        "pincode",
+        "passcode",
+        "pass",
+        "passwd",
+        "pwd",
+        "management-key",
+    ];
     const WITHIN: [&str; 7] =
         ["password", "passphrase", "secret", "pin-value", "access-key", "session-token", "private-key"];
     let name = name.as_bytes();
     let starts = |text: &[u8], word: &str| {
-        text.len() >= word.len() && text.iter().zip(word.bytes()).all(|(byte, want)| byte.to_ascii_lowercase() == want)
+        let same = |(byte, want): (&u8, u8)| byte.to_ascii_lowercase() == want || (*byte == b'_' && want == b'-');
+        text.len() >= word.len() && text.iter().zip(word.bytes()).all(same)
     };
     let ends = |word: &str| name.len() >= word.len() && starts(&name[name.len() - word.len()..], word);
     let within = || {
         let initial = |byte: u8| matches!(byte.to_ascii_lowercase(), b'p' | b's' | b'a');
         (0..name.len()).any(|at| initial(name[at]) && WITHIN.iter().any(|word| starts(&name[at..], word)))
     };
-    WHOLE.iter().any(|word| name.eq_ignore_ascii_case(word.as_bytes()))
+    WHOLE.iter().any(|word| name.len() == word.len() && starts(name, word))
+        || ends("-pin")
+        || ends("-puk")
         || (within() && !ends("-source") && !ends("-file"))
 }
 
@@ -219,12 +243,23 @@ mod tests {
 
     #[test]
     fn names_are_secret_or_not() {
-        const SECRET: &str = "pin-value PIN-Value pin puk so-pin management-key password old-password db_password_2 \
+        const SECRET: &str = "pin-value PIN-Value pin_value pin puk so-pin user_pin pass passwd management-key \
+            management_key password old-password db_password_2 \
             Passphrase client-secret x-pin-value secret-access-key session-token private-key-pem";
         const OPEN: &str = "pin-source password-source password-file PASSWORD-FILE pin-policy pins spin puk-source \
-            management-key-source key-id token pass private";
+            management-key-source key-id token private";
         assert_eq!(SECRET.split(' ').find(|name| !is_secret(name)), None);
         assert_eq!(OPEN.split(' ').find(|name| is_secret(name)), None);
+    }
+
+    #[test]
+    fn a_secret_in_another_value_is_seen() {
+        for value in ["pki&password-value=x", "a?pin-value=x", "a;b=c;PIN=x", "a&pin_value=", "&pin=1"] {
+            assert!(swallows_secret(value.as_bytes()), "{value}");
+        }
+        for value in ["", "pin-value=x", "a&b=c", "R&D", "file:/pin", "a&pin", "a&pin-source=env:PIN", "=&==?"] {
+            assert!(!swallows_secret(value.as_bytes()), "{value}");
+        }
     }
 
     #[test]

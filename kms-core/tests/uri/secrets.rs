@@ -37,6 +37,41 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
+fn a_secret_behind_a_wrong_delimiter_is_not_shown_and_not_taken_for_a_part_of_a_value() {
+    for text in [
+        "softkms:dir=pki&password-value=hunter2",
+        "softkms:pki/a&password-value=hunter2",
+        "softkms:a.key%3Fpassword-value=hunter2",
+        "pkcs11:token=ca&pin-value=hunter2",
+        "pkcs11:token=ca?module-path=/m.so?pin-value=hunter2",
+        "yubikey:slot-id=9c&pin=hunter2",
+    ] {
+        let uri = KeyUri::parse(text).unwrap();
+        let attributes = uri.path().chain(uri.query()).collect::<Vec<_>>();
+        let shown = format!("{uri} {uri:?} {attributes:?} {:?} {}", uri.attributes(), uri.without_secrets());
+        assert!(!shown.contains(PIN), "{shown}");
+        assert_round_trip(&uri);
+
+        let mut taker = uri.attributes();
+        for name in ["dir", "path", "token", "slot-id"] {
+            taker.path(name).unwrap();
+        }
+        taker.query("module-path").unwrap();
+        let error = taker.finish().expect_err(text).to_string();
+        assert!(error.contains("after the `?`") && !error.contains(PIN), "{error}");
+    }
+}
+
+#[test]
+fn leftover_names_that_may_be_half_a_pin_are_not_shown() {
+    let uri = KeyUri::parse("pkcs11:tokn=ca?pin-value=12&hunter2=3").unwrap();
+    let mut taker = uri.attributes();
+    taker.query("pin-value").unwrap();
+    let error = taker.finish().unwrap_err().to_string();
+    assert!(error.contains("one in the query") && !error.contains(PIN), "{error}");
+}
+
+#[test]
 fn faults_repeat_nothing_of_a_pin() {
     for text in [
         "pkcs11:?pin-value=hunter2#",
