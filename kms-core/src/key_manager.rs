@@ -18,6 +18,8 @@ use crate::{
 pub trait KeyManager: fmt::Debug + Send + Sync {
     /// Creates a key pair and returns its complete URI, which holds no secret, and its public key.
     ///
+    /// Once begun it goes on even when the future is dropped or the deadline passes: look for the key before trying again.
+    ///
     /// # Errors
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) when there is a key of that name: it is never overwritten.
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a key type or usage this place cannot make.

@@ -34,9 +34,10 @@ struct CancelOnDrop<T>(tokio::task::JoinHandle<Result<T>>);
 
 impl<T> CancelOnDrop<T> {
     async fn finish(mut self, operation: &'static str) -> Result<T> {
-        (&mut self.0).await.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Other, format!("{operation}: request panicked")).with_source(error))
-        })
+        // The panic's own message could hold anything, so it is no source.
+        (&mut self.0)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Other, format!("{operation}: request panicked"))))
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
 ///
 /// A backend writes [`sign_input`](Self::sign_input); callers use [`sign`](Self::sign) and
 /// [`sign_digest`](Self::sign_digest), which hash, check, keep the deadline and verify the result. No method panics or
-/// waits past the deadline of [`policy`](Self::policy).
+/// waits for a device or service past the deadline of [`policy`](Self::policy); what is computed in place takes the
+/// time it takes.
 #[async_trait]
 pub trait Signer: fmt::Debug + Send + Sync {
     /// The public key, read once when the signer was opened. No call.

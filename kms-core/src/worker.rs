@@ -18,6 +18,9 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// How long an idle worker is kept.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// How many threads may be stuck in calls that nobody waits for any more, for each that may work.
+const STUCK_PER_THREAD: usize = 16;
+
 /// Waits for `future` on this thread, parking it. For synchronous callers; may be used inside a runtime, where it
 /// blocks that thread as any blocking call does.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -40,7 +43,8 @@ pub async fn offload<T: Send + 'static>(
 /// Threads that carry out blocking calls, first come, first served.
 ///
 /// A thread whose caller stopped waiting, because the deadline came or the future was dropped, is given up: it no longer
-/// counts against the limit, a new one takes its place, and it ends when its call does.
+/// counts against the limit, a new one takes its place, and it ends when its call does. When sixteen times as many as may
+/// work are stuck so, calls are refused until some return: a device that is dead must not fill the process with threads.
 #[derive(Clone)]
 pub struct Workers(Arc<Shared>);
 
@@ -56,6 +60,7 @@ struct State {
     queue: VecDeque<Box<dyn Task>>,
     threads: usize,
     idle: usize,
+    stuck: usize,
 }
 
 trait Task: Send {
@@ -74,7 +79,7 @@ impl Workers {
     ///
     /// # Errors
     /// Those of `work`; [`Timeout`](ErrorKind::Timeout) at the deadline; [`Other`](ErrorKind::Other) when `work`
-    /// panics; [`Unavailable`](ErrorKind::Unavailable) when no thread can be started.
+    /// panics; [`Unavailable`](ErrorKind::Unavailable) when no thread can be started or too many are stuck.
     pub async fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -111,6 +116,10 @@ impl fmt::Debug for Workers {
 impl Shared {
     fn enqueue(self: &Arc<Self>, task: Box<dyn Task>) -> Result<()> {
         let mut state = lock(&self.state);
+        if state.stuck >= self.limit * STUCK_PER_THREAD {
+            return Err(Error::new(ErrorKind::Unavailable, format!("{} calls hang already", state.stuck))
+                .with_hint("the device or its software does not answer; see to it, or restart the process"));
+        }
         state.queue.push_back(task);
         if state.idle >= state.queue.len() {
             self.wake.notify_one();
@@ -138,7 +147,9 @@ impl Shared {
 
     fn work(&self) {
         while let Some(task) = self.next() {
-            if !task.carry_out() {
+            // What a task owns may panic even while it is dropped; the thread goes on all the same.
+            if !catch_unwind(AssertUnwindSafe(|| task.carry_out())).unwrap_or(true) {
+                lock(&self.state).stuck -= 1;
                 return; // Given up: the ticket has already taken this thread off the count.
             }
         }
@@ -165,6 +176,7 @@ impl Shared {
     fn give_up_one(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.threads -= 1;
+        state.stuck += 1;
         if !state.queue.is_empty()
             && let Err(error) = self.start_thread(&mut state)
         {
@@ -205,26 +217,26 @@ struct Call<T, W> {
 
 impl<T: Send, W: FnOnce() -> Result<T> + Send> Task for Call<T, W> {
     fn carry_out(self: Box<Self>) -> bool {
-        {
-            let mut stage = lock(&self.stage);
-            if *stage == Stage::Abandoned {
-                return true; // Withdrawn before it began; the thread is as good as new.
+        let Self { work, sender, stage } = *self;
+        if std::mem::replace(&mut *lock(&stage), Stage::Running) == Stage::Abandoned {
+            *lock(&stage) = Stage::Abandoned;
+            return true; // Withdrawn before it began; the thread is as good as new.
+        }
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let still_wanted = {
+            let mut stage = lock(&stage);
+            let wanted = *stage != Stage::Abandoned;
+            if wanted {
+                *stage = Stage::Done;
             }
-            *stage = Stage::Running;
-        }
-        let result = catch_unwind(AssertUnwindSafe(self.work));
-        {
-            let mut stage = lock(&self.stage);
-            if *stage == Stage::Abandoned {
-                return false;
-            }
-            *stage = Stage::Done;
-        }
-        // A panic drops the sender, which the caller sees.
-        if let Ok(result) = result {
-            let _ = self.sender.send(result);
-        }
-        true
+            wanted
+        };
+        // A panic in the call drops the sender, which the caller sees. What nobody takes may panic when it is dropped.
+        let _ = catch_unwind(AssertUnwindSafe(|| match result {
+            Ok(result) if still_wanted => drop(sender.send(result)),
+            other => drop(other),
+        }));
+        still_wanted
     }
 }
 
@@ -287,6 +299,57 @@ mod tests {
         drop(release);
         assert!(!first.join().unwrap().unwrap());
         assert_eq!(block_on(workers.run("sign", later(), || Ok(3))).unwrap(), 3);
+    }
+
+    #[test]
+    fn threads_that_hang_are_limited_and_come_back() {
+        let workers = Workers::new("test", 1);
+        let (release, hang) = mpsc::channel::<()>();
+        let hang = Arc::new(Mutex::new(hang));
+        let mut refused = 0;
+        for _ in 0..STUCK_PER_THREAD + 4 {
+            let hang = Arc::clone(&hang);
+            let call = move || Ok(lock(&hang).recv().is_ok());
+            let error = block_on(workers.run("sign", Deadline::after(Duration::from_millis(5)), call)).unwrap_err();
+            refused += usize::from(error.kind() == ErrorKind::Unavailable);
+        }
+        assert!(refused >= 3, "{refused}");
+        drop(release);
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while lock(&workers.0.state).stuck > 0 {
+            assert!(Instant::now() < give_up);
+            std::thread::yield_now();
+        }
+        assert_eq!(block_on(workers.run("sign", later(), || Ok(1))).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_panics_when_dropped_costs_no_thread() {
+        #[derive(Debug)]
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        let workers = Workers::new("test", 1);
+        let (release, hang) = mpsc::channel::<()>();
+        let busy = workers.clone();
+        let first = std::thread::spawn(move || block_on(busy.run("sign", later(), move || Ok(hang.recv().is_ok()))));
+        while lock(&workers.0.state).threads == 0 || !lock(&workers.0.state).queue.is_empty() {
+            std::thread::yield_now();
+        }
+        let bomb = Bomb;
+        let withdrawn = workers.run("sign", soon(), move || {
+            std::mem::forget(bomb);
+            Ok(())
+        });
+        assert_eq!(block_on(withdrawn).unwrap_err().kind(), ErrorKind::Timeout);
+        drop(release);
+        first.join().unwrap().unwrap();
+        for _ in 0..3 {
+            assert_eq!(block_on(workers.run("sign", later(), || Ok(4))).unwrap(), 4);
+        }
     }
 
     #[test]

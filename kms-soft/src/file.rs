@@ -10,6 +10,21 @@ use zeroize::Zeroizing;
 
 use crate::error;
 
+#[cfg(target_os = "linux")]
+mod unnamed;
+#[cfg(not(target_os = "linux"))]
+mod unnamed {
+    //! Files without a name are a speciality of Linux.
+
+    pub(super) fn open(_: &std::path::Path, _: super::Access) -> Option<std::fs::File> {
+        None
+    }
+
+    pub(super) fn name(_: &std::fs::File, _: &std::path::Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Who else may read a file that is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -43,13 +58,20 @@ pub(crate) fn create(path: &Path, content: &[u8], access: Access, deadline: Dead
     };
     check_absent(path)?;
     let failed = |fault| error::write(path, fault);
-    // Removes itself when it is dropped before it has its name.
-    let mut file = draft(access).tempfile_in(directory).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    if deadline.has_passed() {
-        return Err(Deadline::error("write file").in_context(path.display()));
+    let in_time =
+        || if deadline.has_passed() { Err(Deadline::error("write file").in_context(path.display())) } else { Ok(()) };
+    if let Some(mut file) = unnamed::open(directory, access) {
+        // Without a name there is nothing to clean up, even after a crash in the middle.
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
+        in_time()?;
+        unnamed::name(&file, path).map_err(failed)?;
+    } else {
+        // Removes itself when it is dropped before it has its name.
+        let mut file = draft(access).tempfile_in(directory).map_err(failed)?;
+        file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        in_time()?;
+        file.persist_noclobber(path).map_err(|fault| failed(fault.error))?;
     }
-    file.persist_noclobber(path).map_err(|fault| failed(fault.error))?;
     sync_directory(directory).map_err(|fault| {
         // It is ours, and whether it would survive a crash is unknown.
         let removed = fs::remove_file(path);
