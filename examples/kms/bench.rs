@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kmskit::{Error, ErrorKind, Execution, KeyUri, SignatureAlgorithm, Signer, block_on};
+use kmskit::{
+    Deadline, Error, ErrorKind, Execution, KeyUri, OperationPolicy, PublicKey, SignInput, Signature,
+    SignatureAlgorithm, Signer, block_on,
+};
 use serde_json::{Value, json};
 
 use crate::bench::load::{Limit, Measurement, Mode};
@@ -98,16 +101,45 @@ pub(crate) fn run(args: &Args, context: &Context) -> Outcome {
 
 fn open(args: &Args, uri: &KeyUri, context: &Context) -> Result<Arc<dyn Signer>, Error> {
     let mut policy = context.policy();
-    if let Some(deadline) = args.deadline {
-        policy = policy.with_timeout(deadline);
-    }
     if args.way.no_verify {
         policy = policy.dangerous_without_verification();
     }
     if args.way.direct {
         policy = policy.with_execution(Execution::Direct);
     }
-    block_on(async { registry(policy).open(uri).await?.signer(uri, args.alg).await })
+    let opening = policy.clone();
+    let signer = block_on(async { registry(opening).open(uri).await?.signer(uri, args.alg).await })?;
+    Ok(match args.deadline {
+        // For the signatures alone: to open may take its time.
+        Some(deadline) => Arc::new(Hurried { signer, policy: policy.with_timeout(deadline) }),
+        None => signer,
+    })
+}
+
+/// A signer with a deadline of its own.
+#[derive(Debug)]
+struct Hurried {
+    signer: Arc<dyn Signer>,
+    policy: OperationPolicy,
+}
+
+#[async_trait::async_trait]
+impl Signer for Hurried {
+    fn public_key(&self) -> &PublicKey {
+        self.signer.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.signer.algorithm()
+    }
+
+    fn policy(&self) -> &OperationPolicy {
+        &self.policy
+    }
+
+    async fn sign_input(&self, input: SignInput<'_>, deadline: Deadline) -> Result<Signature, Error> {
+        self.signer.sign_input(input, deadline).await
+    }
 }
 
 /// The numbers that are printed; `None` where no call went well.

@@ -77,10 +77,22 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    show_warnings();
     match Cli::try_parse() {
         Ok(cli) => failure::exit(run(&cli), cli.options.json),
         Err(error) => failure::exit_usage(&error),
     }
+}
+
+/// What the library warns of (a key that a search leaves out, say) goes to stderr; `RUST_LOG=debug` shows more.
+fn show_warnings() {
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing_subscriber::filter::LevelFilter::WARN))
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
 }
 
 fn run(cli: &Cli) -> Outcome {

@@ -77,6 +77,8 @@ fn run_threads(
     // Closed until every thread has come to it.
     let (gate, too_few) = (RwLock::new(()), AtomicBool::new(false));
     let work = |here: mpsc::Sender<()>| {
+        // Sessions, random numbers and caches are set up at the first use; a fault will show again in what is measured.
+        let _ = block_on(signer.sign(b"before the measurement"));
         let _ = here.send(());
         drop(gate.read());
         let mut tally = Tally::default();
@@ -129,6 +131,7 @@ fn run_tasks(
         tally
     };
     Ok(runtime.block_on(async {
+        let _ = signer.sign(b"before the measurement").await;
         let before = cpu_time();
         let tasks: Vec<_> = (0..workers).map(|_| tokio::spawn(work(Arc::clone(signer), Arc::clone(tickets)))).collect();
         let mut tallies = Vec::with_capacity(workers);
