@@ -26,6 +26,7 @@
 //!
 //! | scheme | feature | keys in |
 //! |---|---|---|
+//! | `pkcs11:` | `pkcs11` (default) | any HSM, card or software token with a PKCS #11 module |
 //! | `softkms:` | `soft` (default) | files or memory |
 //!
 //! An application that wants other deadlines, a PIN prompt, or a backend of its own builds a [`Registry`]; see
@@ -48,6 +49,8 @@ pub use kms_core::{
     KeyUri, KeyUsage, OpenOptions, OperationPolicy, PublicKey, Registry, Result, RetryPolicy, Secret, SecretPrompt,
     SecretRequest, SecretSource, SignInput, Signature, SignatureAlgorithm, Signer, block_on, ecdsa, uri,
 };
+#[cfg(feature = "pkcs11")]
+pub use kms_pkcs11 as pkcs11;
 #[cfg(feature = "soft")]
 pub use kms_soft as soft;
 pub use signature;
@@ -67,6 +70,8 @@ pub fn registry() -> Registry {
     let registry = Registry::new();
     #[cfg(feature = "soft")]
     let registry = registry.with(kms_soft::Soft::default());
+    #[cfg(feature = "pkcs11")]
+    let registry = registry.with(kms_pkcs11::Pkcs11::default());
     registry
 }
 

@@ -55,5 +55,7 @@
 pub mod conformance;
 pub mod faults;
 pub mod judge;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 
 mod certificate;
