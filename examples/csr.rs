@@ -54,7 +54,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    exit::exit(run(&Arguments::parse()))
+    exit::exit(run(&exit::arguments()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

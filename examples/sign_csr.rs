@@ -78,7 +78,7 @@ enum Profile {
 }
 
 fn main() -> ExitCode {
-    exit::exit(run(&Arguments::parse()))
+    exit::exit(run(&exit::arguments()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

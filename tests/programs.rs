@@ -5,14 +5,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kms_testkit::pkcs11::SoftHsm;
 use tempfile::TempDir;
 
 /// The examples that a test names like any other program.
-const EXAMPLES: [&str; 4] = ["pki_init", "sign_csr", "csr", "kms"];
+const EXAMPLES: [&str; 10] = [
+    "pki_init",
+    "sign_csr",
+    "csr",
+    "kms",
+    "code_sign",
+    "sign_file",
+    "timestamp_server",
+    "ssh_ca",
+    "certificate_maker",
+    "step_config",
+];
 
 /// An empty directory in which programs run; gone at the end.
 #[derive(Debug)]
-pub struct Place(TempDir);
+pub struct Place {
+    directory: TempDir,
+    /// Where the keys of [`uri`](Self::uri) are; without one, they are files here.
+    softhsm: Option<SoftHsm>,
+}
 
 impl Default for Place {
     fn default() -> Self {
@@ -23,12 +39,47 @@ impl Default for Place {
 impl Place {
     /// An empty one.
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary directory"))
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), softhsm: None }
+    }
+
+    /// One for each backend: what a test shows, it shows on all of them. One more backend is one more line.
+    pub fn on_every_backend() -> [Self; 2] {
+        let softhsm = SoftHsm::new().expect("a directory for SoftHSM");
+        softhsm.init_token("test", "1234").expect("a SoftHSM token");
+        [Self::new(), Self { softhsm: Some(softhsm), ..Self::new() }]
+    }
+
+    /// The URI of a key in this place's backend, there or not.
+    pub fn uri(&self, name: &str) -> String {
+        if self.softhsm.is_none() {
+            return format!("softkms:name={name};dir=keys");
+        }
+        let module = SoftHsm::module().expect("SoftHSM");
+        format!("pkcs11:token=test;object={name}?module-path={}&pin-value=1234", module.display())
+    }
+
+    /// Makes a key in this place's backend, and gives its URI.
+    #[track_caller]
+    pub fn key(&self, name: &str, key_type: &str) -> String {
+        let uri = self.uri(name);
+        self.ok(&format!("kms create {uri} --type {key_type}"));
+        uri
+    }
+
+    /// A program that runs here: an example of ours, or one on the `PATH`.
+    pub fn command(&self, name: &str) -> Command {
+        let program = if EXAMPLES.contains(&name) { example(name) } else { name.into() };
+        let mut command = Command::new(program);
+        command.current_dir(self.directory.path());
+        if let Some(softhsm) = &self.softhsm {
+            command.env("SOFTHSM2_CONF", softhsm.conf());
+        }
+        command
     }
 
     /// A file in it.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Runs a program here, with nothing on stdin. The words of `line` are separated by single spaces; the first is the
@@ -36,11 +87,9 @@ impl Place {
     pub fn run(&self, line: &str) -> Ended {
         let mut words = line.split(' ');
         let name = words.next().unwrap_or_default();
-        let program = if EXAMPLES.contains(&name) { example(name) } else { name.into() };
+        let ran = self.command(name).args(words).stdin(Stdio::null()).output();
         let output =
-            Command::new(&program).args(words).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap_or_else(
-                |error| panic!("cannot run {}: {error}; scripts/test installs what is needed", program.display()),
-            );
+            ran.unwrap_or_else(|error| panic!("cannot run {name}: {error}; scripts/test installs what is needed"));
         Ended { line: line.to_owned(), output }
     }
 
@@ -59,7 +108,8 @@ impl Place {
     /// Runs a shell script that must succeed, and gives its stdout.
     #[track_caller]
     pub fn shell(&self, script: &str) -> String {
-        let output = Command::new("sh").args(["-ec", script]).current_dir(self.0.path()).output().expect("a shell");
+        let output =
+            Command::new("sh").args(["-ec", script]).current_dir(self.directory.path()).output().expect("a shell");
         Ended { line: script.to_owned(), output }.ended_with(0).stdout()
     }
 
@@ -94,7 +144,7 @@ impl Place {
             }
         }
         let mut all = BTreeMap::new();
-        walk(self.0.path(), &mut all);
+        walk(self.directory.path(), &mut all);
         all
     }
 }
@@ -112,6 +162,15 @@ impl Ended {
     pub fn ended_with(self, code: i32) -> Self {
         let is = self.output.status.code();
         assert_eq!(is, Some(code), "{}\nstdout: {}\nstderr: {}", self.line, self.stdout(), self.stderr());
+        self
+    }
+
+    /// Checks that the exit code is one of these.
+    #[track_caller]
+    pub fn ended_with_one_of(self, codes: &[i32]) -> Self {
+        let is = self.output.status.code();
+        let one_of = is.is_some_and(|code| codes.contains(&code));
+        assert!(one_of, "{}: {is:?}\nstdout: {}\nstderr: {}", self.line, self.stdout(), self.stderr());
         self
     }
 

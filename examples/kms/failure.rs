@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind as UsageErrorKind;
 use kmskit::uri::UriError;
-use kmskit::{Error, ErrorKind, KeyUri};
+use kmskit::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::context::print_json;
@@ -73,9 +73,7 @@ pub(crate) fn exit_usage(error: &clap::Error) -> ExitCode {
             _ => ExitCode::SUCCESS,
         };
     }
-    // An argument that is not UTF-8 is shown, if at all, as it is compared here.
-    let arguments = env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let text = without_uris(&error.render().to_string(), arguments);
+    let text = exit::usage_text(error);
     if env::args_os().any(|argument| argument == "--json") {
         let text = text.trim_start_matches("error: ");
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -88,23 +86,9 @@ pub(crate) fn exit_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// A usage error repeats the argument it is about, and that may be a URI with a PIN in it.
-fn without_uris(text: &str, arguments: impl Iterator<Item = String>) -> String {
-    let mut clean = text.to_owned();
-    for argument in arguments {
-        let value = argument.strip_prefix('-').and_then(|option| option.split_once('=')).map(|(_, value)| value);
-        let looks_like_uri = |text: &&str| text.contains(':') && text.contains(['=', '?']);
-        for secret in [Some(argument.as_str()), value].into_iter().flatten().filter(looks_like_uri) {
-            let shown = KeyUri::parse(secret).map_or_else(|_| "<URI>".to_owned(), |uri| uri.to_string());
-            clean = clean.replace(secret, &shown);
-        }
-    }
-    clean
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::exit::without_uris;
 
     #[test]
     fn a_usage_error_shows_no_secret_of_its_arguments() {

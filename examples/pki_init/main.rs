@@ -96,7 +96,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = exit::arguments();
     let mut made = Vec::new();
     let result = run(&arguments, &mut made);
     if result.is_err() && !made.is_empty() {

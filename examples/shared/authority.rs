@@ -1,5 +1,7 @@
 //! A CA certificate, and whether it may issue what is asked.
 
+#![allow(dead_code, reason = "shared: each example uses its own part")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,12 +19,22 @@ use crate::profile::{Issuer, Purpose};
 pub(crate) struct Authority(Certificate);
 
 impl Authority {
+    /// One that was made a moment ago.
+    pub(crate) fn new(certificate: Certificate) -> Self {
+        Self(certificate)
+    }
+
     /// Reads the first certificate of a PEM or DER file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let der = input::read(path, &["CERTIFICATE"])?;
         Certificate::from_der(&der)
             .map(Self)
             .map_err(|error| refused(format!("{} holds no certificate", path.display())).with_source(error))
+    }
+
+    /// The certificate.
+    pub(crate) fn certificate(&self) -> &Certificate {
+        &self.0
     }
 
     /// Whether the certificate is one of a CA, in force, with room below it.
@@ -48,6 +60,21 @@ impl Authority {
                 .with_hint(format!("it runs from {} to {}", validity.not_before, validity.not_after)));
         }
         Ok(())
+    }
+
+    /// Whether `below` was issued by this one: by name and by signature.
+    pub(crate) fn check_issued(&self, below: &Self) -> Result<()> {
+        let (issuer, subject) = (self.0.tbs_certificate(), below.0.tbs_certificate());
+        let key = issuer.subject_public_key_info().to_der().map_err(unreadable)?;
+        let signed = subject.to_der().map_err(unreadable)?;
+        let signature = below.0.signature().as_bytes().unwrap_or_default();
+        let verified = PublicKey::from_spki_der(&key)?.verify_x509(below.0.signature_algorithm(), &signed, signature);
+        let mismatch = || Error::new(ErrorKind::KeyMismatch, "the certificate was not issued by the one above it");
+        match verified {
+            Ok(()) if subject.issuer() == issuer.subject() => Ok(()),
+            Ok(()) => Err(mismatch().with_hint("it names another issuer")),
+            Err(cause) => Err(mismatch().with_hint("its signature is by another key").with_source(cause)),
+        }
     }
 
     /// The certificate with its key, if the key is the certificate's.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kmskit::{Error, ErrorKind};
+use kmskit::{Error, ErrorKind, KeyUri};
 
 /// The table of exit codes, for the end of `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -41,6 +41,40 @@ fn report(error: &Error) {
 pub(crate) fn causes(error: &Error) -> Vec<String> {
     let below = std::error::Error::source(error);
     std::iter::successors(below, |cause| cause.source()).map(ToString::to_string).collect()
+}
+
+/// The arguments of the command line; or help, or what is wrong with them, and the end of the program.
+#[allow(dead_code, reason = "`kms` ends in JSON as well")]
+pub(crate) fn arguments<A: clap::Parser>() -> A {
+    A::try_parse().unwrap_or_else(|error| {
+        use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+        if matches!(error.kind(), DisplayHelp | DisplayVersion) {
+            error.exit();
+        }
+        let _ = io::stderr().write_all(usage_text(&error).as_bytes());
+        std::process::exit(2)
+    })
+}
+
+/// What is wrong with the arguments. It repeats them, and they may be URIs with a PIN: those are redacted.
+pub(crate) fn usage_text(error: &clap::Error) -> String {
+    // An argument that is not UTF-8 is shown, if at all, as it is compared here.
+    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    without_uris(&error.render().to_string(), arguments)
+}
+
+/// Each argument that looks like a URI in its redacted form, or not at all.
+pub(crate) fn without_uris(text: &str, arguments: impl Iterator<Item = String>) -> String {
+    let mut clean = text.to_owned();
+    for argument in arguments {
+        let value = argument.strip_prefix('-').and_then(|option| option.split_once('=')).map(|(_, value)| value);
+        let looks_like_uri = |text: &&str| text.contains(':') && text.contains(['=', '?']);
+        for secret in [Some(argument.as_str()), value].into_iter().flatten().filter(looks_like_uri) {
+            let shown = KeyUri::parse(secret).map_or_else(|_| "<URI>".to_owned(), |uri| uri.to_string());
+            clean = clean.replace(secret, &shown);
+        }
+    }
+    clean
 }
 
 fn code(kind: ErrorKind) -> u8 {

@@ -32,14 +32,17 @@ impl Outputs {
     }
 
     /// The path of a file in the directory.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Writes a file under a name of its own; it appears as `name` with [`commit`](Self::commit).
-    pub(crate) fn add(&mut self, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
+    /// Writes a file under a name of its own; it appears as `name` with [`commit`](Self::commit). A name with
+    /// directories in it leads out of the directory, into one that must be there.
+    pub(crate) fn add(&mut self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<()> {
         let path = self.path(name);
-        let file = write_unnamed(&self.directory, content.as_ref()).map_err(|error| cannot_write(&path, error))?;
+        // A file can be given its name within one file system only.
+        let beside = path.parent().unwrap_or(&self.directory);
+        let file = write_unnamed(beside, content.as_ref()).map_err(|error| cannot_write(&path, error))?;
         self.waiting.push((file, path));
         Ok(())
     }

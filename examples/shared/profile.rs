@@ -172,7 +172,7 @@ impl BuilderProfile for Profile<'_> {
 }
 
 /// The issuer's subject key identifier as its certificate states it, however it was made.
-fn authority_key_identifier(issuer: &Certificate) -> Result<Vec<u8>> {
+pub(crate) fn authority_key_identifier(issuer: &Certificate) -> Result<Vec<u8>> {
     let stated = issuer
         .tbs_certificate()
         .get_extension::<SubjectKeyIdentifier>()
@@ -202,7 +202,7 @@ fn validity(lifetime: Duration, issuer: Option<&Certificate>) -> Result<Validity
 }
 
 /// 20 random octets, positive and without leading zeros (RFC 5280 section 4.1.2.2).
-fn serial_number() -> Result<SerialNumber> {
+pub(crate) fn serial_number() -> Result<SerialNumber> {
     let mut octets = [0; 20];
     getrandom::fill(&mut octets).map_err(|error| failed("random octets", error))?;
     octets[0] = octets[0] & 0x7f | 0x40;

@@ -1,5 +1,7 @@
 //! What a certificate signing request asks for, once its signature has been checked.
 
+#![allow(dead_code, reason = "shared: each example uses its own part")]
+
 use std::path::Path;
 
 use der::asn1::{AnyRef, ObjectIdentifier};
@@ -27,7 +29,14 @@ pub(crate) struct Requested {
 impl Requested {
     /// Reads a request, PEM or DER, checks its signature, and refuses what `purpose` does not allow.
     pub(crate) fn read(path: &Path, purpose: Purpose) -> Result<Self> {
-        let (request, signed) = parse(path)?;
+        // OpenSSL used to write NEW in the label, and certtool does still.
+        let der = input::read(path, &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"])?;
+        Self::from_der(&der, purpose).map_err(|error| error.in_context(path.display()))
+    }
+
+    /// As [`read`](Self::read), of a request in memory.
+    pub(crate) fn from_der(der: &[u8], purpose: Purpose) -> Result<Self> {
+        let (request, signed) = parse(der)?;
         let info = &request.info;
         let spki = info.public_key.to_der().map_err(unreadable)?;
         let public_key = PublicKey::from_spki_der(&spki).map_err(|error| error.in_context("the request"))?;
@@ -50,18 +59,14 @@ impl Requested {
 }
 
 /// The request, and the octets that its signature is over.
-fn parse(path: &Path) -> Result<(CertReq, Vec<u8>)> {
-    // OpenSSL used to write NEW in the label, and certtool does still.
-    let der = input::read(path, &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"])?;
+fn parse(der: &[u8]) -> Result<(CertReq, Vec<u8>)> {
     let not_one = |error: der::Error| {
-        refused(format!("{} holds no certificate signing request", path.display()))
-            .with_hint("expected PKCS #10, PEM or DER")
-            .with_source(error)
+        refused("holds no certificate signing request").with_hint("expected PKCS #10, PEM or DER").with_source(error)
     };
-    let request = CertReq::from_der(&der).map_err(not_one)?;
+    let request = CertReq::from_der(der).map_err(not_one)?;
     // As they stand in the file: encoded anew, a request that is not quite DER would seem forged.
     let signed =
-        AnyRef::from_der(&der).and_then(|outer| SliceReader::new(outer.value())?.tlv_bytes().map(<[u8]>::to_vec));
+        AnyRef::from_der(der).and_then(|outer| SliceReader::new(outer.value())?.tlv_bytes().map(<[u8]>::to_vec));
     Ok((request, signed.map_err(not_one)?))
 }
 

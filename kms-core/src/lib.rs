@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
 pub mod algorithm;
 pub mod capability;
 pub mod digest;

@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
-use futures_timer::Delay;
 
+use crate::alarm::Alarm;
 use crate::{Error, ErrorKind, Result};
 
 /// The rules for every operation of a manager and its signers.
@@ -132,14 +133,23 @@ impl Deadline {
     /// [`Timeout`](ErrorKind::Timeout), or those of the future.
     pub async fn run<T>(self, operation: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
-        let mut timer: Option<Delay> = None;
+        let mut alarm = None;
         poll_fn(|context| {
-            if let ready @ std::task::Poll::Ready(_) = future.as_mut().poll(context) {
+            if let ready @ Poll::Ready(_) = future.as_mut().poll(context) {
                 return ready;
             }
-            // A day's steps keep the timer's own arithmetic from overflowing.
-            let timer = timer.get_or_insert_with(|| Delay::new(self.remaining().min(Duration::from_hours(24))));
-            Pin::new(timer).poll(context).map(|()| Err(Self::error(operation)))
+            let Some(at) = self.0 else { return Poll::Pending };
+            if self.has_passed() {
+                return Poll::Ready(Err(Self::error(operation)));
+            }
+            // Who cannot be woken must not begin to wait.
+            alarm.get_or_insert_with(|| Alarm::at(at)).set(context).map_or_else(
+                |error| {
+                    let context = format!("{operation}: cannot start the thread that keeps deadlines");
+                    Poll::Ready(Err(Error::new(ErrorKind::Unavailable, context).with_source(error)))
+                },
+                |()| Poll::Pending,
+            )
         })
         .await
     }

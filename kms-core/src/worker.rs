@@ -4,19 +4,36 @@
 //! of [`Workers`]; what the caller awaits is a channel and needs no particular executor. So a synchronous caller may
 //! park its thread on it, inside or outside any runtime, and the deadline holds even when the call never returns.
 
+mod call;
+mod seat;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 
+use self::call::{Call, Stage, Task};
+use self::seat::Seat;
 use crate::{Deadline, Error, ErrorKind, Result};
 
 /// How long an idle worker is kept.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a thread without work looks out for more before it sleeps: as long as it takes to wake a caller who asks
+/// again at once. Waking two threads for each call costs more, in time and in processor time.
+const LOOKOUT: Duration = Duration::from_micros(30);
+
+/// After how many times in vain it looks out only now and then: callers are not so quick.
+const IN_VAIN: u32 = 4;
+
+/// How often that is.
+const NOW_AND_THEN: u32 = 64;
 
 /// How many threads may be stuck in calls that nobody waits for any more, for each that may work.
 const STUCK_PER_THREAD: usize = 16;
@@ -42,6 +59,8 @@ pub async fn offload<T: Send + 'static>(
 
 /// Threads that carry out blocking calls, first come, first served.
 ///
+/// Work goes straight to the thread that became idle last, which looks out for more for a moment before it sleeps.
+///
 /// A thread whose caller stopped waiting, because the deadline came or the future was dropped, is given up: it no longer
 /// counts against the limit, a new one takes its place, and it ends when its call does. When sixteen times as many as may
 /// work are stuck so, calls are refused until some return: a device that is dead must not fill the process with threads.
@@ -52,27 +71,26 @@ struct Shared {
     name: &'static str,
     limit: usize,
     state: Mutex<State>,
-    wake: Condvar,
+    /// The one thread that looks out: the last to become idle, by the address of its seat.
+    lookout: AtomicUsize,
+    /// How many times none was given work while it looked out, since the last that was.
+    in_vain: AtomicU32,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Box<dyn Task>>,
+    /// Those without work, the last one last. Nobody waits in the queue while there is one.
+    idle: Vec<Arc<Seat>>,
     threads: usize,
-    idle: usize,
     stuck: usize,
-}
-
-trait Task: Send {
-    /// Carries the call out. False when its caller had given up meanwhile, and with it the thread.
-    fn carry_out(self: Box<Self>) -> bool;
 }
 
 impl Workers {
     /// At most `limit` threads, started when there is work and named `name`.
     pub fn new(name: &'static str, limit: usize) -> Self {
-        let (state, wake) = (Mutex::default(), Condvar::new());
-        Self(Arc::new(Shared { name, limit: limit.max(1), state, wake }))
+        let (state, lookout, in_vain) = (Mutex::default(), AtomicUsize::new(0), AtomicU32::new(0));
+        Self(Arc::new(Shared { name, limit: limit.max(1), state, lookout, in_vain }))
     }
 
     /// Runs `work` on one of the threads and waits for it until the deadline.
@@ -120,11 +138,12 @@ impl Shared {
             return Err(Error::new(ErrorKind::Unavailable, format!("{} calls hang already", state.stuck))
                 .with_hint("the device or its software does not answer; see to it, or restart the process"));
         }
-        state.queue.push_back(task);
-        if state.idle >= state.queue.len() {
-            self.wake.notify_one();
+        if let Some(seat) = state.idle.pop() {
+            drop(state);
+            seat.give(task);
             return Ok(());
         }
+        state.queue.push_back(task);
         if state.threads >= self.limit {
             return Ok(());
         }
@@ -146,7 +165,8 @@ impl Shared {
     }
 
     fn work(&self) {
-        while let Some(task) = self.next() {
+        let seat = Arc::new(Seat::own());
+        while let Some(task) = self.next(&seat) {
             // What a task owns may panic even while it is dropped; the thread goes on all the same.
             if !catch_unwind(AssertUnwindSafe(|| task.carry_out())).unwrap_or(true) {
                 lock(&self.state).stuck -= 1;
@@ -155,21 +175,45 @@ impl Shared {
         }
     }
 
-    fn next(&self) -> Option<Box<dyn Task>> {
-        let mut state = lock(&self.state);
-        loop {
+    fn next(&self, seat: &Arc<Seat>) -> Option<Box<dyn Task>> {
+        {
+            let mut state = lock(&self.state);
             if let Some(task) = state.queue.pop_front() {
                 return Some(task);
             }
-            state.idle += 1;
-            let (guard, wait) = self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            state = guard;
-            state.idle -= 1;
-            if wait.timed_out() && state.queue.is_empty() {
-                state.threads -= 1;
-                return None;
+            seat.make_free();
+            state.idle.push(Arc::clone(seat));
+        }
+        if self.looks_out(seat) || seat.sleeps(IDLE) {
+            return Some(seat.take());
+        }
+        let mut state = lock(&self.state);
+        let Some(at) = state.idle.iter().position(|other| Arc::ptr_eq(other, seat)) else {
+            drop(state);
+            return Some(seat.take()); // At the last moment.
+        };
+        state.idle.remove(at);
+        state.threads -= 1;
+        None
+    }
+
+    /// Whether a task is given within a moment. Lets others have the processor meanwhile, and stops as soon as another
+    /// thread looks out, which will be the next to be given work.
+    fn looks_out(&self, seat: &Arc<Seat>) -> bool {
+        let in_vain = self.in_vain.load(Ordering::Relaxed);
+        let (address, start) = (Arc::as_ptr(seat).addr(), Instant::now());
+        self.lookout.store(address, Ordering::Relaxed);
+        if in_vain < IN_VAIN || in_vain.is_multiple_of(NOW_AND_THEN) {
+            while start.elapsed() < LOOKOUT && self.lookout.load(Ordering::Relaxed) == address {
+                if seat.is_taken() {
+                    self.in_vain.store(0, Ordering::Relaxed);
+                    return true;
+                }
+                thread::yield_now();
             }
         }
+        self.in_vain.store(in_vain.wrapping_add(1), Ordering::Relaxed);
+        false
     }
 
     /// Takes a thread that is stuck in a call off the count and lets another serve those who wait.
@@ -183,15 +227,6 @@ impl Shared {
             tracing::warn!(%error, "cannot replace a worker that hangs");
         }
     }
-}
-
-/// Where a call is, as its caller and its thread must agree.
-#[derive(PartialEq, Eq)]
-enum Stage {
-    Queued,
-    Running,
-    Done,
-    Abandoned,
 }
 
 /// The caller's side: when it is dropped early, the call is withdrawn or its thread given up.
@@ -209,37 +244,6 @@ impl Drop for Ticket {
     }
 }
 
-struct Call<T, W> {
-    work: W,
-    sender: oneshot::Sender<Result<T>>,
-    stage: Arc<Mutex<Stage>>,
-}
-
-impl<T: Send, W: FnOnce() -> Result<T> + Send> Task for Call<T, W> {
-    fn carry_out(self: Box<Self>) -> bool {
-        let Self { work, sender, stage } = *self;
-        if std::mem::replace(&mut *lock(&stage), Stage::Running) == Stage::Abandoned {
-            *lock(&stage) = Stage::Abandoned;
-            return true; // Withdrawn before it began; the thread is as good as new.
-        }
-        let result = catch_unwind(AssertUnwindSafe(work));
-        let still_wanted = {
-            let mut stage = lock(&stage);
-            let wanted = *stage != Stage::Abandoned;
-            if wanted {
-                *stage = Stage::Done;
-            }
-            wanted
-        };
-        // A panic in the call drops the sender, which the caller sees. What nobody takes may panic when it is dropped.
-        let _ = catch_unwind(AssertUnwindSafe(|| match result {
-            Ok(result) if still_wanted => drop(sender.send(result)),
-            other => drop(other),
-        }));
-        still_wanted
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing here panics while it holds a lock, so a poisoned one is still consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -248,7 +252,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Instant;
 
     use super::*;
 
@@ -366,5 +369,28 @@ mod tests {
             }
         });
         assert!(lock(&workers.0.state).threads <= 3);
+    }
+    #[test]
+    fn the_last_to_become_idle_works_first() {
+        let workers = Workers::new("test", 4);
+        let all = Arc::new(std::sync::Barrier::new(4));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (workers, all) = (&workers, Arc::clone(&all));
+                scope.spawn(move || block_on(workers.run("sign", later(), move || Ok(all.wait().is_leader()))));
+            }
+        });
+        while lock(&workers.0.state).idle.len() < 4 {
+            std::thread::yield_now();
+        }
+        let last = lock(&workers.0.state).idle.last().map(Arc::clone);
+        for _ in 0..20 {
+            // The caller may be back before the thread is.
+            while lock(&workers.0.state).idle.len() < 4 {
+                std::thread::yield_now();
+            }
+            let worked = block_on(workers.run("sign", later(), || Ok(thread::current().id()))).unwrap();
+            assert_eq!(Some(worked), last.as_ref().map(|seat| seat.thread_id()));
+        }
     }
 }

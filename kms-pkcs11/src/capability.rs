@@ -25,7 +25,7 @@ impl KeyDeleter for Pkcs11KeyManager {
             return Err(bad_uri("the URI names no key to delete").with_hint("add `id=` or `object=`"));
         }
         check_private(&wanted.key)?;
-        let access = self.access(&wanted, Need::Private)?;
+        let access = self.access(&wanted, Need::Write)?;
         let query = wanted.key;
         self.run("delete key", &access, Kind::Write, move |session| key::destroy(session, &query)).await
     }
@@ -74,7 +74,8 @@ impl KeySearcher for Pkcs11KeyManager {
     }
 }
 
-/// Two calls on the token, after it has found the key. Many tokens do OAEP with SHA-1 only.
+/// Two calls on the token, after it has found the key; four for a block that does not decrypt, where the token says no
+/// more than that something failed. Many tokens do OAEP with SHA-1 only.
 #[async_trait]
 impl Decrypter for Pkcs11KeyManager {
     async fn decrypt(&self, key: &KeyUri, algorithm: DecryptionAlgorithm, ciphertext: &[u8]) -> Result<Secret> {
@@ -96,12 +97,31 @@ impl Decrypter for Pkcs11KeyManager {
                     .with_hint("its attribute CKA_DECRYPT is false")
                     .into());
             }
+            let length = bits.div_ceil(8) as usize;
             let (library, handle) = (session.library(), session.handle());
-            library.decrypt_init(handle, &mechanism, private.object.handle).map_err(refused)?;
-            if private.always_authenticate {
-                connection.authenticate(session, &rights)?;
-            }
-            let plain = library.decrypt(handle, &block, bits.div_ceil(8) as usize).map_err(undecrypted)?;
+            let once = || {
+                library.decrypt_init(handle, &mechanism, private.object.handle).map_err(refused)?;
+                if block.len() != length {
+                    let context = format!("a block of {} octets, the key decrypts blocks of {length}", block.len());
+                    return Err(Trouble::Spoilt(invalid(context)));
+                }
+                if private.always_authenticate {
+                    connection.authenticate(session, &rights)?;
+                }
+                library.decrypt(handle, &block, length).map_err(Trouble::Fault)
+            };
+            let plain = match once() {
+                // Some tokens say so of a block that does not decrypt, too. It is the block if all else is answered.
+                Err(Trouble::Fault(fault)) if is_doubtful(fault) && session.state().is_ok() => match once() {
+                    Err(Trouble::Fault(again)) if again == fault => return Err(undecryptable()),
+                    other => other,
+                },
+                other => other,
+            };
+            let plain = plain.map_err(|trouble| match trouble {
+                Trouble::Fault(fault) if fault.call == "C_Decrypt" => undecrypted(fault),
+                other => other,
+            })?;
             Ok(Secret::new(plain.to_vec()))
         };
         self.run("decrypt", &access, Kind::Read, decrypt).await
@@ -115,7 +135,7 @@ impl KeyImporter for Pkcs11KeyManager {
     async fn import_key(&self, key: &KeyUri, pkcs8: &Secret, spec: &KeySpec) -> Result<Key> {
         self.wanted(key)?;
         let parts = import::Parts::from_pkcs8(pkcs8, spec.key_type)?;
-        self.make("import key", key, spec, move |new, session, _| parts.create(new, session)).await
+        self.make("import key", key, spec, move |new, session, offered| parts.create(new, session, offered)).await
     }
 }
 
@@ -139,9 +159,17 @@ fn undecrypted(fault: Fault) -> Trouble {
         | sys::CKR_ENCRYPTED_DATA_INVALID
         | sys::CKR_ENCRYPTED_DATA_LEN_RANGE
         | sys::CKR_ARGUMENTS_BAD
-        | sys::CKR_BUFFER_TOO_SMALL
-        | sys::CKR_FUNCTION_FAILED
-        | sys::CKR_GENERAL_ERROR => Trouble::Spoilt(invalid("the block does not decrypt with this key and algorithm")),
+        | sys::CKR_BUFFER_TOO_SMALL => undecryptable(),
         _ => fault.into(),
     }
+}
+
+fn undecryptable() -> Trouble {
+    Trouble::Spoilt(invalid("the block does not decrypt with this key and algorithm"))
+}
+
+/// What may be said of a block, or of the token.
+fn is_doubtful(fault: Fault) -> bool {
+    fault.call == "C_Decrypt"
+        && matches!(fault.code, sys::CKR_FUNCTION_FAILED | sys::CKR_GENERAL_ERROR | sys::CKR_DEVICE_ERROR)
 }

@@ -26,7 +26,8 @@ const MOST: usize = 16;
 impl CertificateManager for Pkcs11KeyManager {
     async fn store_certificates(&self, key: &KeyUri, chain: &[Vec<u8>]) -> Result<()> {
         let wanted = self.existing(key)?;
-        let access = self.access(&wanted, Need::Private)?;
+        let (need, kind) = self.writes_certificates();
+        let access = self.access(&wanted, need)?;
         check(chain)?;
         let (chain, query, directory) = (chain.to_vec(), wanted.key, self.stated.certificate_dir.clone());
         let store = move |session: &Session| {
@@ -40,7 +41,6 @@ impl CertificateManager for Pkcs11KeyManager {
                 None => store(session, &key, &chain),
             }
         };
-        let kind = if self.stated.certificate_dir.is_some() { Kind::Read } else { Kind::Write };
         self.run("store certificates", &access, kind, store).await
     }
 
@@ -63,7 +63,8 @@ impl CertificateManager for Pkcs11KeyManager {
         if !wanted.key.names_key() {
             return Err(bad_uri("the URI names no key").with_hint("add `id=` or `object=`"));
         }
-        let access = self.access(&wanted, Need::Private)?;
+        let (need, kind) = self.writes_certificates();
+        let access = self.access(&wanted, need)?;
         let (query, directory) = (wanted.key, self.stated.certificate_dir.clone());
         let delete = move |session: &Session| {
             let id = id_of(session, &query)?;
@@ -72,7 +73,17 @@ impl CertificateManager for Pkcs11KeyManager {
                 None => delete(session, &id, &query),
             }
         };
-        self.run("delete certificates", &access, Kind::Write, delete).await
+        self.run("delete certificates", &access, kind, delete).await
+    }
+}
+
+impl Pkcs11KeyManager {
+    /// What storing certificates needs of the token: to be written, unless they are files.
+    fn writes_certificates(&self) -> (Need, Kind) {
+        match self.stated.certificate_dir {
+            Some(_) => (Need::Private, Kind::ReadOnce),
+            None => (Need::Write, Kind::Write),
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Software keys from outside: PKCS #8 taken apart, and put on the token as objects.
 
+use aws_lc_rs::encoding::AsRawBytes as _;
 use aws_lc_rs::rsa;
-use aws_lc_rs::signature::{self as lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    self as lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair, PqdsaSigningAlgorithm,
+};
 use cryptoki_sys as sys;
 use der::asn1::OctetStringRef;
 use der::{Decode, Encode};
-use kms_core::{Error, ErrorKind, KeyType, PublicKey, Result, Secret};
+use kms_core::{Error, ErrorKind, KeyType, PublicKey, Result, Secret, SignatureAlgorithm};
 use pkcs8::PrivateKeyInfoRef;
 use zeroize::Zeroizing;
 
@@ -17,6 +20,9 @@ use crate::key::{NewKey, type_attribute};
 use crate::object::Object;
 use crate::public_key;
 use crate::session::Session;
+
+/// Octets of the seed of an ML-DSA key (FIPS 204 section 6.1).
+const SEED: usize = 32;
 
 /// A key pair as attributes.
 pub(crate) struct Parts {
@@ -50,7 +56,12 @@ impl Parts {
         } else if oid == KeyType::Ed25519.oid() {
             Self::ed25519(secret)
         } else {
-            Err(unsupported("a private key of a type that is not imported").with_hint("EC, RSA and Ed25519 keys are"))
+            let types = [KeyType::MlDsa44, KeyType::MlDsa65, KeyType::MlDsa87];
+            let found = types.into_iter().find(|found| found.oid() == oid).ok_or_else(|| {
+                unsupported("a private key of a type that is not imported")
+                    .with_hint("EC, RSA, Ed25519 and ML-DSA keys are")
+            });
+            Self::ml_dsa(found?, secret, &plain)
         }?;
         if let Some(stated) = info.public_key
             && stated.as_bytes() != Some(parts.public_key.raw())
@@ -65,12 +76,25 @@ impl Parts {
     }
 
     /// Puts both objects on the token: two calls, after those that look whether there is a key of that name.
-    pub(crate) fn create(&self, new: &NewKey, session: &Session) -> Result<(Object, PublicKey), Trouble> {
+    ///
+    /// # Errors
+    /// `Unsupported` when the token does not know the type of key, since some keep whatever they are given.
+    pub(crate) fn create(
+        &self,
+        new: &NewKey,
+        session: &Session,
+        offered: &[sys::CK_MECHANISM_TYPE],
+    ) -> Result<(Object, PublicKey), Trouble> {
+        let key_type = self.public_key.key_type();
+        let signs = |algorithm: &SignatureAlgorithm| algorithm::signing_plans(*algorithm, offered).is_ok();
+        if !key_type.algorithms().iter().any(signs) {
+            return Err(unsupported(format!("the token has no mechanism for keys of type {key_type}")).into());
+        }
         new.check_absent(session)?;
         let (library, handle) = (session.library(), session.handle());
-        let key_type = Attribute::number(sys::CKA_KEY_TYPE, algorithm::native_key_type(self.public_key.key_type()));
+        let native = Attribute::number(sys::CKA_KEY_TYPE, algorithm::native_key_type(key_type));
         let template = |class, names: Vec<Attribute>, parts: &[Attribute]| {
-            let mut template = vec![Attribute::class(class), key_type.clone()];
+            let mut template = vec![Attribute::class(class), native.clone()];
             template.extend(names);
             template.extend_from_slice(parts);
             template
@@ -144,6 +168,25 @@ impl Parts {
         Self::on_curve(KeyType::Ed25519, pair.public_key().as_ref(), seed.as_bytes())
     }
 
+    /// Expanded, and its seed beside it if it came with one (RFC 9881 section 6).
+    fn ml_dsa(key_type: KeyType, secret: &[u8], pkcs8: &[u8]) -> Result<Self> {
+        let pair = PqdsaKeyPair::from_pkcs8(native_parameters(key_type), pkcs8)
+            .map_err(|fault| invalid("not a valid ML-DSA private key").with_source(fault))?;
+        let expanded = pair.private_key().as_raw_bytes();
+        let expanded = expanded.map_err(|fault| invalid("not a valid ML-DSA private key").with_source(fault))?;
+        let public_key = PublicKey::from_raw(key_type, pair.public_key().as_ref())?;
+        let set: Vec<_> = type_attribute(key_type).into_iter().collect();
+        let public = [&set[..], &[Attribute::octets(sys::CKA_VALUE, public_key.raw())]].concat();
+        let mut private = [&set[..], &[Attribute::octets(sys::CKA_VALUE, expanded.as_ref())]].concat();
+        // Of the three forms, the seed alone and both begin with it.
+        if let [0x80, 32, seed @ ..] | [0x30, 0x82, _, _, 0x04, 32, seed @ ..] = secret
+            && let Some(seed) = seed.first_chunk::<SEED>()
+        {
+            private.push(Attribute::octets(sys::CKA_SEED, seed));
+        }
+        Ok(Self { public_key, public, private })
+    }
+
     fn on_curve(key_type: KeyType, point: &[u8], secret: &[u8]) -> Result<Self> {
         let public_key = PublicKey::from_raw(key_type, point)?;
         let wrapped = OctetStringRef::new(point).and_then(|octets| octets.to_der());
@@ -161,5 +204,13 @@ fn native_curve(key_type: KeyType) -> &'static EcdsaSigningAlgorithm {
         KeyType::EcP521 => &lc::ECDSA_P521_SHA512_ASN1_SIGNING,
         KeyType::EcSecp256k1 => &lc::ECDSA_P256K1_SHA256_ASN1_SIGNING,
         _ => &lc::ECDSA_P256_SHA256_ASN1_SIGNING,
+    }
+}
+
+fn native_parameters(key_type: KeyType) -> &'static PqdsaSigningAlgorithm {
+    match key_type {
+        KeyType::MlDsa44 => &lc::ML_DSA_44_SIGNING,
+        KeyType::MlDsa87 => &lc::ML_DSA_87_SIGNING,
+        _ => &lc::ML_DSA_65_SIGNING,
     }
 }

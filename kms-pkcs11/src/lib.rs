@@ -88,7 +88,6 @@ mod info;
 mod key;
 mod library;
 mod login;
-mod low_s;
 mod manager;
 mod mechanism;
 mod module;
@@ -101,6 +100,7 @@ mod recovery;
 mod rescue;
 mod session;
 mod signer;
+mod sync;
 mod token;
 mod x509;
 

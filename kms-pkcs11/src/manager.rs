@@ -54,6 +54,8 @@ pub(crate) enum Need {
     Public,
     /// Private objects: without a PIN, where the token wants one, it is an error.
     Private,
+    /// The same, to write: an error where the token says that it cannot be written.
+    Write,
 }
 
 impl Pkcs11KeyManager {
@@ -113,9 +115,12 @@ impl Pkcs11KeyManager {
     /// What the token is used with; asks for the PIN if there is need and nothing states it.
     ///
     /// # Errors
-    /// `Unauthenticated` when there is none.
+    /// `Unauthenticated` when there is none, `PermissionDenied` when the token is read-only.
     pub(crate) fn access(&self, wanted: &Wanted, need: Need) -> Result<Access> {
         let token = self.connection.token();
+        if need == Need::Write {
+            token.check_writable()?;
+        }
         let mut access = Access {
             pin: None,
             login: token.requires_login() && token.has_keypad(),
@@ -128,7 +133,7 @@ impl Pkcs11KeyManager {
         access.pin = match &wanted.pin {
             Some(SecretSource::Prompt(prompt)) => {
                 let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
-                if typed.is_none() && need == Need::Private && !token.has_keypad() {
+                if typed.is_none() && need != Need::Public && !token.has_keypad() {
                     *typed = Some(SecretSource::Prompt(Arc::clone(prompt)).read(&request(&token))?);
                 }
                 typed.clone()
@@ -139,7 +144,7 @@ impl Pkcs11KeyManager {
         access.login |= access.pin.is_some();
         if access.login {
             self.connection.check_pin(&access)?;
-        } else if need == Need::Private {
+        } else if need != Need::Public {
             return Err(no_pin(&token));
         }
         Ok(access)
@@ -171,7 +176,7 @@ impl Pkcs11KeyManager {
             }
         };
         match kind {
-            Kind::Write => self.executor.run(operation, deadline, work(None)).await,
+            Kind::Write | Kind::ReadOnce => self.executor.run(operation, deadline, work(None)).await,
             Kind::Read => {
                 let given_up = |ticket| self.connection.pool().write_off(ticket);
                 self.executor.run_rescued(operation, deadline, work, given_up).await
@@ -215,7 +220,7 @@ impl Pkcs11KeyManager {
         Ok(builder.build()?)
     }
 
-    /// Makes a key pair by `make` and returns it with its complete URI.
+    /// Makes a key pair by `make` and returns it with its complete URI, in which a stated algorithm stays.
     pub(crate) async fn make(
         &self,
         operation: &'static str,
@@ -230,15 +235,21 @@ impl Pkcs11KeyManager {
         if wanted.key.class.is_some_and(|class| class != Class::Private) {
             return Err(bad_uri("`type` of a new key is `private`").with_hint("leave it out"));
         }
-        if let Some(algorithm) = SignatureAlgorithm::stated(key, None)? {
-            spec.key_type.settle(Some(algorithm))?;
+        let stated = SignatureAlgorithm::stated(key, None)?;
+        if stated.is_some() {
+            spec.key_type.settle(stated)?;
         }
         let new = NewKey::new(spec, &wanted.key, wanted.extractable, self.backend.key_attributes())?;
-        let access = self.access(&wanted, Need::Private)?;
+        let access = self.access(&wanted, Need::Write)?;
         let connection = Arc::clone(&self.connection);
         let work = move |session: &Session| make(&new, session, &connection.mechanisms());
         let (object, public_key) = self.run(operation, &access, Kind::Write, work).await?;
-        Ok(Key::new(self.uri_of(&object)?, public_key))
+        let uri = self.uri_of(&object)?;
+        let uri = match stated {
+            Some(algorithm) => uri.with_path("alg", algorithm.name())?,
+            None => uri,
+        };
+        Ok(Key::new(uri, public_key))
     }
 }
 
@@ -246,6 +257,8 @@ impl Pkcs11KeyManager {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Read,
+    /// Reads, for something that must not be done twice.
+    ReadOnce,
     Write,
 }
 
@@ -313,7 +326,7 @@ impl KeyManager for Pkcs11KeyManager {
 impl Pkcs11KeyManager {
     async fn read_public_key(&self, wanted: &Wanted, access: &Access) -> Result<PublicKey> {
         let (query, sees_private) = (wanted.key.clone(), access.login || !self.connection.token().requires_login());
-        let read = move |session: &Session| read_public_key(session, &query, sees_private);
+        let read = move |session: &Session| public_key::of_any_class(session, &query, sees_private);
         self.run("read public key", access, Kind::Read, read).await
     }
 }
@@ -324,25 +337,6 @@ impl fmt::Debug for Pkcs11KeyManager {
             .field("token", &self.connection.token().name())
             .field("connection", &self.connection)
             .finish_non_exhaustive()
-    }
-}
-
-fn read_public_key(session: &Session, query: &KeyQuery, sees_private: bool) -> Result<PublicKey, Trouble> {
-    if query.class == Some(Class::Certificate) {
-        return crate::certificate::key_of(session, query);
-    }
-    let public = || public_key::public_key(session, query).map(|(_, key)| key);
-    if query.class == Some(Class::Public) || !sees_private {
-        return public();
-    }
-    match public_key::private_key(session, query) {
-        Ok(private) => Ok(private.public_key),
-        Err(Trouble::Error(absent)) if absent.kind() == ErrorKind::NotFound => match public() {
-            // What was said first also tells what is there.
-            Err(Trouble::Error(error)) if error.kind() == ErrorKind::NotFound => Err(Trouble::Error(absent)),
-            other => other,
-        },
-        Err(trouble) => Err(trouble),
     }
 }
 

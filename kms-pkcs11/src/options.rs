@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kms_core::{KeyUri, Result, SecretPrompt, SecretSource};
+use kms_core::{KeyUri, Result, SecretPrompt, SecretSource, SignatureAlgorithm};
 
 use crate::error::bad_uri;
 use crate::token::TokenQuery;
@@ -58,6 +58,7 @@ impl Stated {
         if uri.scheme() != crate::SCHEME {
             return Err(bad_uri(format!("`{}:` is not for PKCS #11", uri.scheme())).with_hint("write `pkcs11:`"));
         }
+        SignatureAlgorithm::stated(uri, None)?;
         let mut attributes = uri.attributes();
         let token = TokenQuery::take(&mut attributes)?;
         let id = attributes.path("id")?.map(|value| value.bytes().to_vec());
@@ -205,6 +206,7 @@ mod tests {
             ("pkcs11:object=a?certificate-dir=pki", "absolute"),
             ("pkcs11:object=a;extractable=yes", "true"),
             ("pkcs11:obejct=a", "known"),
+            ("pkcs11:object=a;alg=ecdsa-sha257", "ecdsa-sha256"),
             ("pkcs11:object=%00", "text"),
             ("softkms:name=a", "pkcs11:"),
         ] {

@@ -4,10 +4,11 @@
 //! written off, since he hangs with it; should he bring it back, it is his to drop.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kms_core::Deadline;
+
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How long what a refusal taught about the token's own limit is believed.
 const BELIEF: Duration = Duration::from_millis(500);

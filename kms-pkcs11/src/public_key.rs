@@ -10,7 +10,7 @@ use crate::connection::Trouble;
 use crate::error::unsupported;
 use crate::library::ObjectHandle;
 use crate::object::{self, Object};
-use crate::options::KeyQuery;
+use crate::options::{Class, KeyQuery};
 use crate::session::Session;
 use crate::{algorithm, certificate};
 
@@ -56,6 +56,26 @@ pub(crate) fn read_private(session: &Session, object: Object) -> Result<PrivateK
         decrypts: facts.decrypts,
         always_authenticate: facts.always_authenticate,
     })
+}
+
+/// The public key of whatever the query names: of its private key, where those are seen, or else of its public object.
+pub(crate) fn of_any_class(session: &Session, query: &KeyQuery, sees_private: bool) -> Result<PublicKey, Trouble> {
+    if query.class == Some(Class::Certificate) {
+        return certificate::key_of(session, query);
+    }
+    let public = || public_key(session, query).map(|(_, key)| key);
+    if query.class == Some(Class::Public) || !sees_private {
+        return public();
+    }
+    match private_key(session, query) {
+        Ok(private) => Ok(private.public_key),
+        Err(Trouble::Error(absent)) if absent.kind() == ErrorKind::NotFound => match public() {
+            // What was said first also tells what is there.
+            Err(Trouble::Error(error)) if error.kind() == ErrorKind::NotFound => Err(Trouble::Error(absent)),
+            other => other,
+        },
+        Err(trouble) => Err(trouble),
+    }
 }
 
 /// Finds the one public key object that matches and reads it.

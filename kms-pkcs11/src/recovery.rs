@@ -237,7 +237,7 @@ impl Pauses {
     /// False, at once, when the deadline comes first.
     pub(crate) fn sleep(&mut self, deadline: Deadline) -> bool {
         self.0 += 1;
-        let pause = Duration::from_millis(10) * self.0.min(5);
+        let pause = Duration::from_millis(10) * self.0.min(2);
         let (start, remaining) = (Instant::now(), deadline.remaining());
         if remaining <= pause {
             return false;

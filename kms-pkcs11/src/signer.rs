@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use cryptoki_sys as sys;
 use kms_core::signer::sign_and_verify;
 use kms_core::{
-    Deadline, Digest, Error, ErrorKind, KeyType, OperationPolicy, PublicKey, Result, SignInput, Signature,
-    SignatureAlgorithm, Signer, ecdsa,
+    Deadline, Digest, Error, ErrorKind, OperationPolicy, PublicKey, Result, SignInput, Signature, SignatureAlgorithm,
+    Signer, ecdsa,
 };
 
 use crate::algorithm::{self, Input, SigningPlan};
 use crate::connection::{Access, Connection, Job, Trouble};
+use crate::error;
 use crate::execution::Executor;
 use crate::library::{Fault, ObjectHandle};
 use crate::options::KeyQuery;
@@ -21,7 +22,6 @@ use crate::public_key::{self, PrivateKey};
 use crate::recovery::{ahead_of, is_given_up};
 use crate::rescue::Rescue;
 use crate::session::Session;
-use crate::{error, low_s};
 
 /// A key on a token with its algorithm. A signature is two calls, `C_SignInit` and `C_Sign`, on a session of the
 /// manager's; when the session, the login, the token or the library is lost, it is rebuilt and the key found again, and
@@ -257,9 +257,6 @@ impl Key {
         } else {
             ecdsa::raw_from_der(octets, width).map_err(wrong)?
         };
-        if self.public_key.key_type() == KeyType::EcSecp256k1 {
-            return Signature::from_raw(self.algorithm, &low_s::normalized(&raw)).map_err(wrong);
-        }
         Signature::from_raw(self.algorithm, &raw).map_err(wrong)
     }
 }

@@ -192,6 +192,16 @@ impl Token {
         self.has(sys::CKF_PROTECTED_AUTHENTICATION_PATH).unwrap_or(false)
     }
 
+    /// # Errors
+    /// `PermissionDenied` when the token says that it is read-only, so that no PIN is spent on finding out.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.has(sys::CKF_WRITE_PROTECTED) != Some(true) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::PermissionDenied, format!("{} is read-only", self.name()))
+            .with_hint("it says so itself; write to it with the vendor's tool, or use another token"))
+    }
+
     /// Its name, for people.
     pub(crate) fn name(&self) -> String {
         match &self.info {

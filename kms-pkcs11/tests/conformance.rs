@@ -1,25 +1,30 @@
-//! The suite on SoftHSM.
+//! The suite on SoftHSM and on kryoptic, in one process.
 
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use kms_core::{
     DecryptionAlgorithm, KeyType, KeyUri, OpenOptions, Registry, Result, Secret, SecretPrompt, SecretRequest,
 };
+use kms_pkcs11::Pkcs11;
 use kms_testkit::conformance::{self, Harness};
+use kms_testkit::pkcs11::{Kryoptic, SoftHsm, reexec_with_kryoptic, reexec_with_softhsm};
+use libtest_mimic::Arguments;
 
-#[path = "softhsm/place.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod place;
+const PIN: &str = "1234";
+const TOKEN: &str = "suite";
 
 fn main() -> ExitCode {
-    if std::env::var_os(place::MARK).is_some() {
-        return conformance::run([Token]);
+    let softhsm = reexec_with_softhsm().expect("SoftHSM can be configured");
+    let kryoptic = reexec_with_kryoptic().expect("kryoptic can be configured");
+    if !Arguments::from_args().list {
+        softhsm.init_token(TOKEN, PIN).expect("SoftHSM makes a token");
+        kryoptic.init_token(TOKEN, PIN).expect("kryoptic makes a token");
     }
-    let place = place::Place::new();
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"));
-    let status = child.args(std::env::args_os().skip(1)).envs(place.environment()).status();
-    drop(place);
-    ExitCode::from(status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(101))
+    conformance::run([
+        Token { name: "pkcs11-softhsm", module: SoftHsm::module().expect("SoftHSM is installed"), is: Is::SoftHsm },
+        Token { name: "pkcs11-kryoptic", module: Kryoptic::module().expect("kryoptic is built"), is: Is::Kryoptic },
+    ])
 }
 
 #[derive(Debug)]
@@ -27,24 +32,34 @@ struct Pin;
 
 impl SecretPrompt for Pin {
     fn prompt(&self, _: &SecretRequest) -> Result<Secret> {
-        Ok(Secret::new(place::PIN))
+        Ok(Secret::new(PIN))
     }
 }
 
-struct Token;
+struct Token {
+    name: &'static str,
+    module: PathBuf,
+    is: Is,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    SoftHsm,
+    Kryoptic,
+}
 
 impl Harness for Token {
     fn name(&self) -> &'static str {
-        "pkcs11-softhsm"
+        self.name
     }
 
     fn registry(&self) -> Registry {
         // As a service would: URIs without a PIN, and the PIN from elsewhere.
-        place::registry().with_options(OpenOptions::default().with_prompt(Pin))
+        Registry::new().with(Pkcs11::default()).with_options(OpenOptions::default().with_prompt(Pin))
     }
 
     fn place(&self) -> KeyUri {
-        place::bare("token=ca")
+        format!("pkcs11:token={TOKEN}?module-path={}", self.module.display()).parse().expect("a good URI")
     }
 
     fn fresh_key(&self, hint: &str) -> KeyUri {
@@ -56,13 +71,18 @@ impl Harness for Token {
     }
 
     fn key_type_unsupported(&self, key_type: KeyType) -> Option<String> {
-        matches!(key_type, KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87)
-            .then(|| "SoftHSM 2.6 has no ML-DSA".into())
+        match (self.is, key_type) {
+            (Is::SoftHsm, KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87) => {
+                Some("SoftHSM 2.6 has no ML-DSA".into())
+            }
+            (Is::Kryoptic, KeyType::EcSecp256k1) => Some("kryoptic 1.5 has no secp256k1".into()),
+            _ => None,
+        }
     }
 
     fn decryption_unsupported(&self, algorithm: DecryptionAlgorithm) -> Option<String> {
         let able = matches!(algorithm, DecryptionAlgorithm::RsaOaepSha1 | DecryptionAlgorithm::RsaPkcs1);
-        (!able).then(|| "SoftHSM 2.6 does OAEP with SHA-1 only".into())
+        (self.is == Is::SoftHsm && !able).then(|| "SoftHSM 2.6 does OAEP with SHA-1 only".into())
     }
 
     fn wrong_uris(&self) -> Vec<KeyUri> {

@@ -245,9 +245,11 @@ impl<'t> Parser<'t> {
         let byte = self.text.as_bytes()[at];
         let (fault, hint) = match byte {
             b'%' => ("`%` without two hex digits", "write `%25` for a percent sign"),
-            b'/' if scheme::is_standard_query(name) => {
-                ("a raw `/` in the path", "`module-path`, `module-name` and `pin-source` go after the `?`")
-            }
+            b'/' if scheme::is_standard_query(name) => (
+                "a raw `/` in the path",
+                "`module-path`, `module-name` and `pin-source` go after the `?`; \
+                 kmskit's example `step_config` converts a step-ca configuration",
+            ),
             b'/' => ("a raw `/` in the path", "in the path `/` is written `%2F`"),
             b';' if part == Part::Query => {
                 ("a raw `;` after the `?`", "after the `?`, `&` separates attributes; in a value `;` is written `%3B`")

@@ -72,6 +72,16 @@ impl Scene {
         uri(&self.module, &self.token, path, PIN)
     }
 
+    /// The key, with the PIN.
+    pub(crate) fn with_pin(&self) -> KeyUri {
+        self.key.uri.with_query("pin-value", PIN).unwrap()
+    }
+
+    pub(crate) fn create(&self, label: &str, key_type: KeyType) -> Key {
+        let name = self.uri(&format!(";object={label}"));
+        block_on(self.manager.create_key(&name, &KeySpec::new(key_type))).unwrap_or_else(fail)
+    }
+
     pub(crate) fn signer(&self) -> Arc<dyn Signer> {
         block_on(self.manager.signer(&self.key.uri, None)).unwrap_or_else(fail)
     }

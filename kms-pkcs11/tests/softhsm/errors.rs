@@ -10,6 +10,8 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         ("errors::module", no_module),
         ("errors::token", no_such_token),
+        ("errors::uninitialised", uninitialised),
+        ("errors::slot_is_no_number", slot_is_no_number),
         ("errors::hex_id", hex_id),
         ("errors::ambiguous", ambiguous),
         ("errors::key_elsewhere", key_elsewhere),
@@ -57,6 +59,26 @@ fn no_such_token() {
     let error = refused(&bare("token=absent;library-manufacturer=SoftHSM"));
     assert!(error.to_string().contains("library-manufacturer=SoftHSM"), "{error}");
     open(&bare("token=ca;manufacturer=SoftHSM%20project;model=SoftHSM%20v2;library-version=2.6")).unwrap();
+}
+
+/// SoftHSM has one in its last slot.
+fn uninitialised() {
+    let listed = refused(&bare("token=absent")).to_string();
+    let (_, slot) = listed.split_once("an uninitialised token in slot ").expect(&listed);
+    let slot: String = slot.chars().take_while(char::is_ascii_digit).collect();
+    let error = refused(&bare(&format!("slot-id={slot}")));
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(error.to_string().contains("not initialised"), "{error}");
+    assert!(error.hint().unwrap().contains("--init-token"), "{error}");
+}
+
+fn slot_is_no_number() {
+    for slot in ["x", "0x1", "-1", "", "1.0"] {
+        let parsed = KeyUri::parse(&format!("pkcs11:slot-id={slot};object=a"));
+        let error = parsed.map_err(Error::from).and_then(|uri| open(&uri).map(drop)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidUri, "{slot}: {error}");
+        assert!(error.to_string().contains("decimal"), "{slot}: {error}");
+    }
 }
 
 fn hex_id() {

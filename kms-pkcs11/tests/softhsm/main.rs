@@ -10,6 +10,7 @@ use libtest_mimic::{Arguments, Trial};
 mod certificates;
 mod errors;
 mod keys;
+mod objects;
 mod place;
 mod pool;
 mod spy;
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
     if std::env::var_os(place::MARK).is_none() {
         return start_again();
     }
-    let cases =
-        [keys::cases(), certificates::cases(), errors::cases(), pool::cases(), spy::cases()].into_iter().flatten();
+    let cases = [keys::cases(), certificates::cases(), errors::cases(), objects::cases(), pool::cases(), spy::cases()]
+        .into_iter()
+        .flatten();
     let trials = cases.map(|(name, case)| {
         Trial::test(name, move || {
             case();

@@ -1,5 +1,6 @@
 //! Sessions under load.
 
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use kms_core::{Execution, KeyType, OperationPolicy, block_on};
@@ -25,7 +26,9 @@ fn few_sessions_many_tasks() {
             let registry = with_policy(OperationPolicy::default().with_execution(execution));
             let uri = with_pin(&key.uri).with_query("max-sessions", limit.to_string()).unwrap();
             let signer = block_on(registry.signer(&uri)).unwrap_or_else(fail);
+            let together = Barrier::new(64);
             let work = || {
+                together.wait();
                 let start = Instant::now();
                 for _ in 0..10 {
                     block_on(signer.sign(b"message")).unwrap_or_else(fail);

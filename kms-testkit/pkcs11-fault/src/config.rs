@@ -12,6 +12,7 @@
 //! stale-handles=LABEL                         # after a loss or re-initialisation old handles mean this key
 //! ec-point=raw                                # CKA_EC_POINT as: raw, octet-string, bit-string, xy (no leading 04)
 //! refuse-parallel-writes=true                 # two writes at a time: CKR_GENERAL_ERROR
+//! flip-token-flags=0x2                        # these flags in C_GetTokenInfo, turned over
 //!
 //! fault C_Sign at=100 lose-sessions
 //! fault C_SignInit,C_Sign times=3 rv=0x8000001A
@@ -29,7 +30,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use cryptoki_sys::{CK_MECHANISM_TYPE, CK_RV, CKR_SESSION_COUNT};
+use cryptoki_sys::{CK_FLAGS, CK_MECHANISM_TYPE, CK_RV, CKR_SESSION_COUNT};
 
 use crate::names;
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub ec_point: Option<EcPoint>,
     /// Whether two writes at a time fail.
     pub refuse_parallel_writes: bool,
+    /// Flags of the token that are turned over.
+    pub flip_token_flags: CK_FLAGS,
     /// In the order of the file.
     pub faults: Vec<Fault>,
 }
@@ -91,6 +94,7 @@ impl FromStr for Config {
             stale_handles: None,
             ec_point: None,
             refuse_parallel_writes: false,
+            flip_token_flags: 0,
             faults: Vec::new(),
         };
         for (number, line) in (1..).zip(text.lines()) {
@@ -127,6 +131,7 @@ impl Config {
             "stale-handles" => self.stale_handles = Some(value.to_owned()),
             "ec-point" => self.ec_point = Some(value.parse()?),
             "refuse-parallel-writes" => self.refuse_parallel_writes = flag(value)?,
+            "flip-token-flags" => self.flip_token_flags = rv(value)?,
             _ => return Err(format!("unknown setting `{name}`")),
         }
         Ok(())
@@ -182,10 +187,12 @@ mod tests {
     fn settings() {
         let text = "# all\nmodule=/m.so # wrapped\nlog=true\ncap-sessions=4\ncap-sessions-rv=CKR_ARGUMENTS_BAD\n\
                     hide-mechanism=CKM_ECDSA\nhide-mechanism=0x80000001\nec-point=bit-string\nstale-handles=b\n\n\
-                    require-context-login=true\nrefuse-parallel-writes=true\nfault C_Sign rv=CKR_DEVICE_ERROR\n";
+                    require-context-login=true\nrefuse-parallel-writes=true\n\
+                    flip-token-flags=0x2\nfault C_Sign rv=CKR_DEVICE_ERROR\n";
         let config: Config = text.parse().unwrap();
         assert_eq!(config.module, PathBuf::from("/m.so"));
         assert!(config.log && config.context_login && config.refuse_parallel_writes);
+        assert_eq!(config.flip_token_flags, 2);
         assert_eq!((config.cap_sessions, config.cap_sessions_rv), (Some(4), 7));
         assert_eq!(config.hidden_mechanisms, [0x1041, 0x8000_0001]);
         assert_eq!((config.ec_point, config.stale_handles.as_deref()), (Some(EcPoint::BitString), Some("b")));

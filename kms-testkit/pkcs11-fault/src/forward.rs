@@ -4,8 +4,7 @@ use std::ffi::c_void;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BYTE, CK_INFO, CK_MECHANISM, CK_MECHANISM_INFO, CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID, CK_TOKEN_INFO, CK_ULONG, CK_UTF8CHAR, CKR_MECHANISM_INVALID,
-    CKR_OK,
+    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID, CK_ULONG, CK_UTF8CHAR, CKR_MECHANISM_INVALID, CKR_OK,
 };
 
 use crate::call::{Place, pass, real};
@@ -45,7 +44,6 @@ macro_rules! forward {
 
 forward! {
     library C_GetInfo(info: *mut CK_INFO);
-    slot C_GetTokenInfo(info: *mut CK_TOKEN_INFO);
     slot C_GetMechanismInfo(mechanism: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO) hidden(mechanism);
     slot C_InitToken(pin: *mut CK_UTF8CHAR, pin_len: CK_ULONG, label: *mut CK_UTF8CHAR);
     session C_InitPIN(pin: *mut CK_UTF8CHAR, pin_len: CK_ULONG);

@@ -17,17 +17,17 @@ use crate::forward::{
     C_DigestFinal, C_DigestInit, C_DigestKey, C_DigestUpdate, C_Encrypt, C_EncryptFinal, C_EncryptInit,
     C_EncryptUpdate, C_FindObjectsFinal, C_FindObjectsInit, C_GenerateKey, C_GenerateKeyPair, C_GenerateRandom,
     C_GetFunctionStatus, C_GetInfo, C_GetMechanismInfo, C_GetObjectSize, C_GetOperationState, C_GetSessionInfo,
-    C_GetTokenInfo, C_InitPIN, C_InitToken, C_SeedRandom, C_SetAttributeValue, C_SetOperationState, C_SetPIN,
-    C_SignEncryptUpdate, C_SignRecover, C_SignRecoverInit, C_UnwrapKey, C_Verify, C_VerifyFinal, C_VerifyInit,
-    C_VerifyRecover, C_VerifyRecoverInit, C_VerifyUpdate, C_WaitForSlotEvent, C_WrapKey,
+    C_InitPIN, C_InitToken, C_SeedRandom, C_SetAttributeValue, C_SetOperationState, C_SetPIN, C_SignEncryptUpdate,
+    C_SignRecover, C_SignRecoverInit, C_UnwrapKey, C_Verify, C_VerifyFinal, C_VerifyInit, C_VerifyRecover,
+    C_VerifyRecoverInit, C_VerifyUpdate, C_WaitForSlotEvent, C_WrapKey,
 };
 use crate::mechanisms::C_GetMechanismList;
 use crate::module::module;
 use crate::names::Function;
 use crate::signing::{C_Sign, C_SignFinal, C_SignInit, C_SignUpdate};
 use crate::tokens::{
-    C_CloseAllSessions, C_CloseSession, C_Finalize, C_FindObjects, C_GetSlotInfo, C_GetSlotList, C_Initialize, C_Login,
-    C_Logout, C_OpenSession,
+    C_CloseAllSessions, C_CloseSession, C_Finalize, C_FindObjects, C_GetSlotInfo, C_GetSlotList, C_GetTokenInfo,
+    C_Initialize, C_Login, C_Logout, C_OpenSession,
 };
 use crate::ulong;
 

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use cryptoki_sys::{
     CK_BBOOL, CK_FALSE, CK_FLAGS, CK_NOTIFY, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_SLOT_INFO,
-    CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKF_TOKEN_PRESENT, CKR_ARGUMENTS_BAD, CKR_OK, CKR_OPERATION_NOT_INITIALIZED,
-    CKR_PIN_INCORRECT, CKU_CONTEXT_SPECIFIC, CKU_USER,
+    CK_TOKEN_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKF_TOKEN_PRESENT, CKR_ARGUMENTS_BAD, CKR_OK,
+    CKR_OPERATION_NOT_INITIALIZED, CKR_PIN_INCORRECT, CKU_CONTEXT_SPECIFIC, CKU_USER,
 };
 
 use crate::call::{Call, Place, pass, real};
@@ -63,6 +63,18 @@ pub(crate) unsafe extern "C" fn C_GetSlotInfo(slot: CK_SLOT_ID, info: *mut CK_SL
         if rv == CKR_OK && it.module.token_is_gone() {
             // SAFETY: the caller's place, which the wrapped module has just filled.
             unsafe { (*info).flags &= !CKF_TOKEN_PRESENT };
+        }
+        rv
+    })
+}
+
+#[allow(non_snake_case, reason = "the name is that of the standard")]
+pub(crate) unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
+    pass(Function::C_GetTokenInfo, Place::Slot, |it| {
+        let rv = real!(it.C_GetTokenInfo(slot, info));
+        if rv == CKR_OK {
+            // SAFETY: the caller's place, which the wrapped module has just filled.
+            unsafe { (*info).flags ^= it.loaded.config.flip_token_flags };
         }
         rv
     })

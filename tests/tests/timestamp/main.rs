@@ -1,0 +1,8 @@
+//! `timestamp_server`, judged by `openssl ts`, on every backend.
+
+mod authority;
+mod client;
+mod hostile;
+mod load;
+mod refusals;
+mod stamps;

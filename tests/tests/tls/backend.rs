@@ -1,0 +1,79 @@
+//! Where the keys are: one more backend is one more line.
+
+use std::process::Command;
+
+use kms_testkit::pkcs11::SoftHsm;
+
+use crate::process::{self, Ended, Server};
+
+/// A place that makes keys.
+pub(crate) struct Backend {
+    pub(crate) name: &'static str,
+    /// Types of keys to try.
+    pub(crate) key_types: &'static [&'static str],
+    /// With the key's name in place of `NAME`.
+    uri: String,
+    softhsm: Option<SoftHsm>,
+    /// Keys in files are made here.
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Backend {
+    /// All of them.
+    pub(crate) fn all() -> [Self; 2] {
+        [Self::soft(), Self::softhsm()]
+    }
+
+    pub(crate) fn soft() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let uri = format!("softkms:name=NAME;dir={}", directory.path().display());
+        let key_types = &["ec-p256", "ec-p384", "ec-p521", "rsa-2048", "ed25519"];
+        Self { name: "softkms", key_types, uri, softhsm: None, _directory: Some(directory) }
+    }
+
+    pub(crate) fn softhsm() -> Self {
+        Self::softhsm_by(&SoftHsm::module().unwrap().display().to_string())
+    }
+
+    /// A token behind a module that is given.
+    pub(crate) fn softhsm_by(module: &str) -> Self {
+        let softhsm = SoftHsm::new().unwrap();
+        softhsm.init_token("tls", "1234").unwrap();
+        let uri = format!("pkcs11:token=tls;object=NAME?module-path={module}&max-sessions=64&pin-value=1234");
+        let key_types = &["ec-p256", "rsa-2048"];
+        Self { name: "SoftHSM", key_types, uri, softhsm: Some(softhsm), _directory: None }
+    }
+
+    /// The URI of a key, there or not.
+    pub(crate) fn uri(&self, name: &str) -> String {
+        self.uri.replace("NAME", name)
+    }
+
+    /// Makes a key and gives its URI.
+    pub(crate) fn key(&self, name: &str, key_type: &str) -> String {
+        let uri = self.uri(name);
+        self.run("kms", &["create", &uri, "--type", key_type]).ended_with(0);
+        uri
+    }
+
+    /// An example of ours that sees these keys.
+    pub(crate) fn command(&self, example: &str) -> Command {
+        let program = kmskit_tests::programs::example(example);
+        let mut command = self.softhsm.as_ref().map_or_else(|| Command::new(&program), |hsm| hsm.command(&program));
+        // Two, whatever the machine has.
+        command.env("TOKIO_WORKER_THREADS", "2");
+        command
+    }
+
+    /// Runs an example to its end.
+    pub(crate) fn run(&self, example: &str, arguments: &[&str]) -> Ended {
+        process::run(self.command(example).args(arguments), b"")
+    }
+
+    /// Starts our server with one of these keys, on a free port.
+    pub(crate) fn serve(&self, uri: &str, chain: &str, more: &[&str]) -> Server {
+        let mut command = self.command("tls_server");
+        command.args([uri, "--listen", "127.0.0.1:0", "--cert", chain]).args(more);
+        Server::start(&mut command, "listening on ")
+    }
+}
