@@ -228,8 +228,8 @@ impl Course {
     }
 }
 
-/// Pauses between attempts: from 10 ms to 50 ms, so that a token that is back is used within 100 ms while one that is
-/// away is asked twenty times a second at most, by one caller.
+/// Pauses between attempts: from 10 ms to 30 ms, so that a token that is back is used well within 100 ms while one that
+/// is away is asked some thirty times a second at most, by one caller.
 #[derive(Default)]
 pub(crate) struct Pauses(u32);
 
@@ -237,7 +237,7 @@ impl Pauses {
     /// False, at once, when the deadline comes first.
     pub(crate) fn sleep(&mut self, deadline: Deadline) -> bool {
         self.0 += 1;
-        let pause = Duration::from_millis(10) * self.0.min(2);
+        let pause = Duration::from_millis(10) * self.0.min(3);
         let (start, remaining) = (Instant::now(), deadline.remaining());
         if remaining <= pause {
             return false;
