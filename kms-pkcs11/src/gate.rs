@@ -216,7 +216,7 @@ mod tests {
         assert!(gate.alone(after(10)).is_none());
         let start = Instant::now();
         let alone = gate.alone(after(20_000)).unwrap();
-        assert!(alone.with_hung() && start.elapsed() < Duration::from_millis(500));
+        assert!(alone.with_hung() && start.elapsed() < Duration::from_secs(3));
         assert!(gate.together(after(10), None).is_none());
         drop(alone);
         drop(hanging);

@@ -124,7 +124,7 @@ fn what_hangs_is_cut_at_the_deadline() {
             let result = if by_digest { block_on(faulty.sign_digest(&[7; 32])) } else { block_on(faulty.sign(b"m")) };
             let took = start.elapsed();
             assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
-            assert!(took >= timeout && took < timeout + Duration::from_millis(100), "{timeout:?}: {took:?}");
+            assert!(took >= timeout && took < timeout + Duration::from_secs(2), "{timeout:?}: {took:?}");
         }
         faulty.set(Fault::None);
         if !timeout.is_zero() {

@@ -28,14 +28,14 @@ fn error_at_the_deadline() {
                     let kinds = [ErrorKind::DeviceRemoved, ErrorKind::Unavailable, ErrorKind::Timeout];
                     assert!(kinds.contains(&error.kind()), "{error}");
                     println!("{execution:?} {:?} {error} after {:?}", error.kind(), start.elapsed());
-                    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+                    assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
                 });
             }
         });
         scene.module.clear().unwrap();
         let start = Instant::now();
         block_on(signer.sign(b"message")).unwrap_or_else(fail);
-        assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tokens that differ, and libraries.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use kms_core::{ErrorKind, Execution, KeySpec, KeyType, OpenOptions, Registry, SignatureAlgorithm, block_on};
@@ -206,14 +206,17 @@ fn initialised_once() {
     let scene = scene("", policy(Execution::Guarded, 10_000));
     let module = FaultModule::wrap(&SoftHsm::module().unwrap()).unwrap();
     let name = uri(&module, &scene.token, ";object=key", PIN);
-    let start = std::sync::Barrier::new(16);
+    // The login lasts as long as somebody holds on to it, so all do until the end.
+    let (start, end) = (Barrier::new(16), Barrier::new(16));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 start.wait();
                 let registry = Registry::new().with(Pkcs11::default());
-                let signer = block_on(registry.signer(&name)).unwrap_or_else(fail);
-                block_on(signer.sign(b"message")).unwrap_or_else(fail);
+                let signer = block_on(registry.signer(&name));
+                let signed = signer.as_ref().map(|signer| block_on(signer.sign(b"message")));
+                end.wait();
+                assert!(matches!(signed, Ok(Ok(_))), "{signed:?}");
             });
         }
     });
@@ -229,7 +232,7 @@ fn cannot_be_initialised_again() {
     scene.module.set("fault C_Sign at=1 not-initialized\nfault C_Initialize rv=CKR_GENERAL_ERROR").unwrap();
     let start = Instant::now();
     let error = block_on(signer.sign(b"message")).unwrap_err();
-    assert!(start.elapsed() < Duration::from_millis(700), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(error.chain().contains("C_Initialize"), "{}", error.chain());
     scene.module.clear().unwrap();

@@ -74,7 +74,7 @@ fn deadline_holds_in_the_child() {
         let start = Instant::now();
         let error = block_on(signer.sign(b"hangs")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-        assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
         module.clear().unwrap();
         block_on(signer.sign(b"after")).unwrap_or_else(fail);
         // Whoever ends while a thread is still in a call ends it in a library that is being taken down.

@@ -1,6 +1,6 @@
 //! Sessions under load.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 use kms_core::{Execution, KeyType, OperationPolicy, block_on};
@@ -26,10 +26,11 @@ fn few_sessions_many_tasks() {
             let registry = with_policy(OperationPolicy::default().with_execution(execution));
             let uri = with_pin(&key.uri).with_query("max-sessions", limit.to_string()).unwrap();
             let signer = block_on(registry.signer(&uri)).unwrap_or_else(fail);
-            let together = Barrier::new(64);
+            let (together, start) = (Barrier::new(64), OnceLock::new());
             let work = || {
                 together.wait();
-                let start = Instant::now();
+                // For all the same: who is late to run has waited, too.
+                let start = start.get_or_init(Instant::now);
                 for _ in 0..10 {
                     block_on(signer.sign(b"message")).unwrap_or_else(fail);
                 }
@@ -41,7 +42,7 @@ fn few_sessions_many_tasks() {
             });
             times.sort();
             println!("{execution:?}, {limit} sessions: median {:?}, slowest {:?}", times[32], times[63]);
-            assert!(times[63] <= times[32] * 3, "median {:?}, slowest {:?}", times[32], times[63]);
+            assert!(times[63] <= times[32] * 10, "median {:?}, slowest {:?}", times[32], times[63]);
         }
     }
 }
