@@ -1,0 +1,3 @@
+//! Signing keys in AWS KMS. In the works.
+
+#![forbid(unsafe_code)]

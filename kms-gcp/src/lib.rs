@@ -1,0 +1,3 @@
+//! Signing keys in Google Cloud KMS. In the works.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Signing keys in YubiKey PIV. In the works.
+
+#![forbid(unsafe_code)]
