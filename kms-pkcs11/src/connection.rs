@@ -12,6 +12,7 @@ use kms_core::{Deadline, Error, Result, Secret};
 
 use crate::error::Remedy;
 use crate::gate::Alone;
+use crate::info::TokenInfo;
 use crate::library::Fault;
 use crate::login::{self, Pins};
 use crate::module::Module;
@@ -253,35 +254,51 @@ impl Connection {
             return Ok(access.login);
         }
         let fresh = || session.library().token_info(token.slot).ok();
-        let Some(pin) = &access.pin else {
-            login::log_in(session, None).map_err(|fault| login::refusal(fault, fresh().as_ref()))?;
-            return Ok(true);
-        };
-        if let Some(info) = fresh() {
+        if access.pin.is_some()
+            && let Some(info) = fresh()
+        {
             login::check_tries(&info).map_err(|error| Trouble::Error(error.in_context(token.name())))?;
         }
-        self.pins().before(pin).map_err(|error| Trouble::Error(error.in_context(token.name())))?;
-        let answer = login::log_in(session, Some(pin));
-        self.pins().after(pin, answer);
-        answer.map_err(|fault| match login::refusal(fault, fresh().as_ref()) {
+        self.send_pin(session, sys::CKU_USER, access, fresh).map(|()| true).map_err(|trouble| match trouble {
             Trouble::Error(error) => Trouble::Error(error.in_context(token.name())),
             other => other,
-        })?;
-        Ok(true)
+        })
     }
 
     /// Gives the PIN for the one operation that was begun in `session` (`CKA_ALWAYS_AUTHENTICATE`). Nothing may come
     /// between the beginning, this, and the operation.
     pub(crate) fn authenticate(&self, session: &Session, access: &Access) -> Result<(), Trouble> {
+        let slot = self.token().slot;
+        let fresh = || session.library().token_info(slot).ok();
+        self.send_pin(session, sys::CKU_CONTEXT_SPECIFIC, access, fresh).map_err(|trouble| match trouble {
+            // The operation is still active.
+            Trouble::Error(error) => Trouble::Spoilt(error),
+            other => other,
+        })
+    }
+
+    /// One call of `C_Login`; none with a PIN that was refused. Without a PIN the token asks for it on a keypad.
+    fn send_pin(
+        &self,
+        session: &Session,
+        user: sys::CK_USER_TYPE,
+        access: &Access,
+        fresh: impl Fn() -> Option<TokenInfo>,
+    ) -> Result<(), Trouble> {
         let pin = access.pin.as_ref();
         if let Some(pin) = pin {
             self.pins().before(pin)?;
         }
-        let answer = session.library().login(session.handle(), sys::CKU_CONTEXT_SPECIFIC, pin.map(Secret::expose));
-        if let Some(pin) = pin {
-            self.pins().after(pin, answer);
+        let answer = session.library().login(session.handle(), user, pin.map(Secret::expose));
+        let info = answer.err().and_then(|_| fresh());
+        let allowed = match pin {
+            Some(pin) => self.pins().after(pin, answer, login::tries_spent(info.as_ref())),
+            None => Ok(()),
+        };
+        if user == sys::CKU_USER && login::stands_already(answer) {
+            return Ok(());
         }
-        answer.map_err(|fault| login::refusal(fault, None))
+        answer.map_err(|fault| login::failure(fault, info.as_ref(), allowed.is_err()))
     }
 
     /// The error of work that waited until its deadline: the fault that it waited out, if there is one.

@@ -33,9 +33,10 @@
 //! # PINs
 //!
 //! A token is logged in once for the whole process, when the PIN is first needed; public keys are read without, where no
-//! PIN is stated and the token shows them. A PIN that the token refused is not sent again by this process, for any
-//! number of calls and managers, until another one has logged in; and none is sent when the token says that a single try
-//! is left.
+//! PIN is stated and the token shows them. A PIN that the token refused, as wrong, locked, expired or in words of its own,
+//! is not sent again by this process, for any number of calls and managers; and none is sent when the token says that a
+//! single try is left. A login answered with a fault that may mean anything counts as a refusal, unless the same PIN has
+//! logged in before and the token counts no wrong ones.
 //!
 //! # What it survives
 //!

@@ -10,7 +10,10 @@ use crate::scene::{PIN, fail, policy, scene, token, uri};
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         ("pin::sent_once", sent_once),
+        ("pin::refused_in_any_way", refused_in_any_way),
+        ("pin::refused_for_one_signature", refused_for_one_signature),
         ("pin::refused_later", refused_later),
+        ("pin::right_but_unanswered", right_but_unanswered),
         ("pin::said_what_is_wrong", said_what_is_wrong),
         ("pin::not_sent_where_it_could_lock", not_sent_where_it_could_lock),
         ("pin::absent", absent),
@@ -54,6 +57,38 @@ fn sent_once() {
     assert_eq!(module.calls("C_Login").unwrap(), 1);
 }
 
+/// However the token says it, and even if all it says is that something failed: by ten calls, three managers.
+fn refused_in_any_way() {
+    let token = token();
+    for (answer, kind) in [
+        ("CKR_PIN_INCORRECT", ErrorKind::PinIncorrect { tries_left: None }),
+        ("CKR_PIN_INVALID", ErrorKind::PinIncorrect { tries_left: None }),
+        ("CKR_PIN_LEN_RANGE", ErrorKind::PinIncorrect { tries_left: None }),
+        ("CKR_PIN_LOCKED", ErrorKind::PinLocked),
+        ("CKR_PIN_EXPIRED", ErrorKind::Unauthenticated),
+        ("CKR_ARGUMENTS_BAD", ErrorKind::Unsupported),
+        ("CKR_FUNCTION_FAILED", ErrorKind::Unavailable),
+        ("CKR_GENERAL_ERROR", ErrorKind::Unavailable),
+        ("0x80000001", ErrorKind::Unavailable),
+    ] {
+        let (module, registry) = (module(), registry());
+        module.set(&format!("fault C_Login rv={answer}")).unwrap();
+        let place = uri(&module, &token, ";object=x", PIN);
+        for _ in 0..3 {
+            let manager = block_on(registry.open(&place)).unwrap_or_else(fail);
+            for _ in 0..3 {
+                let error = block_on(manager.signer(&place, None)).map(drop).unwrap_err();
+                assert_eq!(error.kind(), kind, "{answer}: {error}");
+                assert!(error.hint().is_some(), "{answer}: {error}");
+            }
+        }
+        // Not even when it would be right by now.
+        module.clear().unwrap();
+        assert_eq!(block_on(registry.signer(&place)).unwrap_err().kind(), kind, "{answer}");
+        assert_eq!(module.calls("C_Login").unwrap(), 1, "{answer}");
+    }
+}
+
 /// The right PIN, which a token refuses after it was unplugged.
 fn refused_later() {
     for (fault, locked) in [("pin-incorrect", false), ("pin-locked", true)] {
@@ -65,9 +100,42 @@ fn refused_later() {
             let error = block_on(signer.sign(b"message")).unwrap_err();
             assert!(if locked { error.kind() == ErrorKind::PinLocked } else { is_pin_incorrect(&error) }, "{error}");
         }
-        let sent = scene.module.calls("C_Login").unwrap() - before;
-        assert!(sent == 1 || locked, "{sent} logins");
+        assert_eq!(scene.module.calls("C_Login").unwrap() - before, 1, "{fault}");
     }
+}
+
+/// Of a key that wants the PIN each time.
+fn refused_for_one_signature() {
+    let scene = scene("require-context-login=true", policy(Execution::Guarded, 2000));
+    let signer = scene.signer();
+    block_on(signer.sign(b"message")).unwrap_or_else(fail);
+    let before = scene.module.calls("C_Login").unwrap();
+    scene.module.set("require-context-login=true\nfault C_Login rv=CKR_PIN_LOCKED").unwrap();
+    for _ in 0..5 {
+        let error = block_on(signer.sign(b"message")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PinLocked, "{error}");
+    }
+    assert_eq!(scene.module.calls("C_Login").unwrap() - before, 1);
+}
+
+/// A PIN that has logged in may be sent again after an answer that says nothing of it, as long as the token counts no
+/// wrong ones: `CKF_USER_PIN_COUNT_LOW`.
+fn right_but_unanswered() {
+    for answer in ["CKR_FUNCTION_FAILED", "CKR_DEVICE_ERROR", "0x80000001"] {
+        let scene = scene("", policy(Execution::Guarded, 5000));
+        let signer = scene.signer();
+        let fault = format!("fault C_SignInit at=1 logout\nfault C_Login at=1 times=2 rv={answer}");
+        scene.module.set(&fault).unwrap();
+        block_on(signer.sign(b"message")).unwrap_or_else(fail);
+    }
+    let scene = scene("", policy(Execution::Guarded, 5000));
+    let (signer, before) = (scene.signer(), scene.module.calls("C_Login").unwrap());
+    let fault = "flip-token-flags=0x10000\nfault C_SignInit at=1 logout\nfault C_Login rv=0x80000001";
+    scene.module.set(fault).unwrap();
+    for _ in 0..3 {
+        block_on(signer.sign(b"message")).unwrap_err();
+    }
+    assert_eq!(scene.module.calls("C_Login").unwrap() - before, 1);
 }
 
 fn said_what_is_wrong() {
