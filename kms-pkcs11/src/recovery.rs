@@ -96,8 +96,9 @@ impl Connection {
                 Ok(session) => {
                     let result = work(&session).map_err(|trouble| hidden(job, &session, trouble));
                     if is_given_up(job) {
-                        // All this is over, and the session may be another's by now.
-                        session.forget();
+                        // All this is over. A session that the library still has is closed: nobody else will.
+                        let _ = session.state();
+                        drop(session);
                         self.pool().write_off(ticket);
                         return Err(Trouble::Error(Deadline::error(job.operation)));
                     }
@@ -152,17 +153,13 @@ impl Connection {
         self.pool().write_off(ticket);
     }
 
-    /// Takes back what was not used. No call is made.
+    /// Takes back what was not used. No call is made: whether the session is still good, the next one sees.
     fn put_back(&self, ticket: u64, lent: Option<Session>) {
         match lent {
-            Some(session) if session.epoch == self.epoch() => {
-                if let Some(session) = self.pool().give_back(ticket, session) {
-                    session.forget();
-                }
-            }
             Some(session) => {
-                session.forget();
-                self.pool().write_off(ticket);
+                if let Some(session) = self.pool().give_back(ticket, session) {
+                    self.pool().add(session);
+                }
             }
             None => self.pool().write_off(ticket),
         }

@@ -150,18 +150,18 @@ impl Key {
     fn sign_with(&self, session: &Session, data: &Data, job: &Job<'_>) -> Result<Vec<u8>, Trouble> {
         let (library, handle) = (session.library(), session.handle());
         let key = self.locate(session, job.deadline)?;
-        let plan = loop {
+        let input = loop {
             let number = self.plan.load(Ordering::Relaxed);
             let plan = self.plans[number];
+            // Before the operation begins: what is at hand may not be what this one takes.
+            let input = self.input(plan, data)?;
             match library.sign_init(handle, &plan.mechanism, key) {
-                Ok(()) => break plan,
+                Ok(()) => break input,
                 Err(fault) if refuses_mechanism(fault) && number + 1 < self.plans.len() => {
                     let next = self.plan.compare_exchange(number, number + 1, Ordering::Relaxed, Ordering::Relaxed);
                     if next.is_ok() {
                         tracing::debug!(%fault, "the token refuses a mechanism it lists; trying the next");
                     }
-                    // What is at hand may not be what the next takes.
-                    self.input(self.plans[number + 1], data)?;
                 }
                 Err(fault) => {
                     self.forget_handle(fault);
@@ -169,11 +169,9 @@ impl Key {
                 }
             }
         };
-        let input = self.input(plan, data)?;
         if job.deadline.has_passed() || is_given_up(job) {
-            // The call before hung; the session may be somebody else's by now.
-            session.forget();
-            return Err(Trouble::Error(Deadline::error("sign")));
+            // The call before hung.
+            return Err(Trouble::Spoilt(Deadline::error("sign")));
         }
         if self.always_authenticate {
             self.connection.authenticate(session, &self.access)?;

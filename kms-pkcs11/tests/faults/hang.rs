@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("hang::each_call_that_writes", each_call_that_writes),
         ("hang::decrypt", decrypt),
         ("hang::slow_command", slow_command),
+        ("hang::left_behind", left_behind),
     ]
 }
 
@@ -180,4 +181,19 @@ fn slow_command() {
 fn registry() -> Registry {
     let options = OpenOptions::default().with_policy(policy(Execution::Guarded, DEADLINE));
     Registry::new().with(Pkcs11::default()).with_options(options)
+}
+
+/// Slow signatures that are given up while the connection is rebuilt leave no session behind.
+fn left_behind() {
+    let scene = scene("", policy(Execution::Guarded, 10_000));
+    let signer = scene.signer();
+    for _ in 0..6 {
+        scene.module.set("fault C_Sign at=1 slow=300\nfault C_SignInit at=3 rv=CKR_OPERATION_ACTIVE").unwrap();
+        scene.sign_on(&signer, 4, 4);
+    }
+    // What was given up comes back by itself.
+    std::thread::sleep(Duration::from_millis(500));
+    let left = scene.module.calls("C_OpenSession").unwrap() - scene.module.calls("C_CloseSession").unwrap();
+    assert!(left <= 8, "{left} sessions");
+    assert_eq!(scene.module.misuse().unwrap(), []);
 }
