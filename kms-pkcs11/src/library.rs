@@ -51,8 +51,10 @@ pub(crate) struct Library {
     functions: &'static CK_FUNCTION_LIST,
     /// Where the library keeps the list.
     origin: usize,
-    c_get_function_list: unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV,
+    c_get_function_list: GetFunctionList,
 }
+
+type GetFunctionList = unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV;
 
 /// Calls a function of the list. The arguments are made in the same statement and live until it returns.
 macro_rules! call {
@@ -79,26 +81,22 @@ impl Library {
             *library.C_GetFunctionList.as_ref().map_err(|_| "it has no C_GetFunctionList".to_owned())?;
         // The functions are used for as long as the process lives.
         std::mem::forget(library);
-        Self::from_list(c_get_function_list).map_err(|fault| fault.to_string())
+        let list = function_list(c_get_function_list).map_err(|fault| fault.to_string())?;
+        Ok(Self::from_list(list, c_get_function_list))
     }
 
     /// Another instance of the library, if it hands out one each time it is asked: with state and sessions of its own,
     /// whatever happens in this one.
     pub(crate) fn another(&self) -> Option<Self> {
-        Self::from_list(self.c_get_function_list).ok().filter(|other| other.origin != self.origin)
+        let list = function_list(self.c_get_function_list).ok().filter(|list| list.addr() != self.origin)?;
+        Some(Self::from_list(list, self.c_get_function_list))
     }
 
-    fn from_list(c_get_function_list: unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV) -> Called<Self> {
-        let mut list = null_mut();
-        // SAFETY: `list` is a place for one pointer, and the function is that of a library which stays loaded.
-        checked("C_GetFunctionList", unsafe { c_get_function_list(&raw mut list) })?;
-        if list.is_null() {
-            return Err(Fault { call: "C_GetFunctionList", code: sys::CKR_GENERAL_ERROR });
-        }
+    fn from_list(list: *mut CK_FUNCTION_LIST, c_get_function_list: GetFunctionList) -> Self {
         // SAFETY: not null, and by the standard a list that stays as long as the library is loaded.
         let functions = unsafe { read_unaligned(list) };
         // A few hundred octets for each time a library is loaded or replaced, used as long as the process lives.
-        Ok(Self { functions: Box::leak(Box::new(functions)), origin: list.addr(), c_get_function_list })
+        Self { functions: Box::leak(Box::new(functions)), origin: list.addr(), c_get_function_list }
     }
 
     pub(crate) fn initialize(&self) -> Called {
@@ -215,7 +213,9 @@ impl Library {
             let mut number = 0;
             call!(self.C_FindObjects(session, block.as_mut_ptr(), count(&block), &raw mut number))?;
             match block.get(..length(number)?) {
-                None | Some([]) => break,
+                // More than there is room for.
+                None => return Err(Fault { call: "C_FindObjects", code: sys::CKR_GENERAL_ERROR }),
+                Some([]) => break,
                 Some(some) => found.extend_from_slice(some),
             }
         }
@@ -223,36 +223,62 @@ impl Library {
         Ok(found)
     }
 
-    /// The values of attributes, in order; `None` for one that the object has not, or keeps to itself.
+    /// The values of attributes, in order; `None` for one that the object has not, or keeps to itself. Two calls; those
+    /// that are missing are asked for once more, each alone, since some libraries answer none when they lack one.
     pub(crate) fn attributes<const N: usize>(
         &self,
         session: SessionHandle,
         object: ObjectHandle,
         kinds: [sys::CK_ATTRIBUTE_TYPE; N],
     ) -> Called<[Option<Vec<u8>>; N]> {
-        let mut raw = kinds.map(|type_| CK_ATTRIBUTE { type_, pValue: null_mut(), ulValueLen: 0 });
-        tolerant(call!(self.C_GetAttributeValue(session, object, raw.as_mut_ptr(), count(&raw))))?;
+        let (mut values, complete) = self.attributes_together(session, object, kinds)?;
+        if !complete && N > 1 {
+            for (kind, value) in kinds.into_iter().zip(&mut values) {
+                if value.is_none() {
+                    let ([alone], _) = self.attributes_together(session, object, [kind])?;
+                    *value = alone;
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Also whether the library answered for all of them.
+    fn attributes_together<const N: usize>(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        kinds: [sys::CK_ATTRIBUTE_TYPE; N],
+    ) -> Called<([Option<Vec<u8>>; N], bool)> {
+        // A length that is left as it was is none.
+        let mut raw =
+            kinds.map(|type_| CK_ATTRIBUTE { type_, pValue: null_mut(), ulValueLen: sys::CK_UNAVAILABLE_INFORMATION });
+        let complete = tolerant(call!(self.C_GetAttributeValue(session, object, raw.as_mut_ptr(), count(&raw))))?;
         let mut values = raw.map(|raw| match raw.ulValueLen {
             size if size <= MAX_VALUE => usize::try_from(size).ok().map(|size| vec![0; size]),
             _ => None,
         });
         let mut present = Vec::with_capacity(N);
         for (type_, value) in kinds.into_iter().zip(&mut values) {
-            if let Some(value) = value {
+            // Some libraries take neither an empty place nor an empty template.
+            if let Some(value) = value.as_mut().filter(|value| !value.is_empty()) {
                 let length = count(value);
                 present.push(CK_ATTRIBUTE { type_, pValue: value.as_mut_ptr().cast(), ulValueLen: length });
             }
         }
+        if present.is_empty() {
+            return Ok((values, complete));
+        }
         tolerant(call!(self.C_GetAttributeValue(session, object, present.as_mut_ptr(), count(&present))))?;
         let mut lengths = present.iter().map(|raw| usize::try_from(raw.ulValueLen).unwrap_or(usize::MAX));
         for value in &mut values {
-            let Some(octets) = value else { continue };
+            let Some(octets) = value.as_mut().filter(|octets| !octets.is_empty()) else { continue };
             match lengths.next() {
                 Some(length) if length <= octets.len() => octets.truncate(length),
                 _ => *value = None,
             }
         }
-        Ok(values)
+        Ok((values, complete))
     }
 
     pub(crate) fn create_object(&self, session: SessionHandle, template: &[Attribute]) -> Called<ObjectHandle> {
@@ -330,18 +356,30 @@ impl fmt::Debug for Library {
     }
 }
 
+/// Where the library has its functions.
+fn function_list(c_get_function_list: GetFunctionList) -> Called<*mut CK_FUNCTION_LIST> {
+    let mut list = null_mut();
+    // SAFETY: `list` is a place for one pointer, and the function is that of a library which stays loaded.
+    checked("C_GetFunctionList", unsafe { c_get_function_list(&raw mut list) })?;
+    if list.is_null() {
+        return Err(Fault { call: "C_GetFunctionList", code: sys::CKR_GENERAL_ERROR });
+    }
+    Ok(list)
+}
+
 fn checked(call: &'static str, code: CK_RV) -> Called {
     if code == sys::CKR_OK { Ok(()) } else { Err(Fault { call, code }) }
 }
 
-/// An attribute that is not there, or not for us, leaves the others readable.
-fn tolerant(result: Called) -> Called {
+/// An attribute that is not there, or not for us, leaves the others readable. Whether all are there.
+fn tolerant(result: Called) -> Called<bool> {
     match result {
+        Ok(()) => Ok(true),
         Err(Fault {
             code: sys::CKR_ATTRIBUTE_SENSITIVE | sys::CKR_ATTRIBUTE_TYPE_INVALID | sys::CKR_BUFFER_TOO_SMALL,
             ..
-        }) => Ok(()),
-        other => other,
+        }) => Ok(false),
+        Err(fault) => Err(fault),
     }
 }
 
