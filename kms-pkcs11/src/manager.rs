@@ -352,8 +352,9 @@ pub(crate) fn check_private(query: &KeyQuery) -> Result<()> {
 /// Finds the token, in a library that may have to be initialised anew for it.
 fn find_token(module: &Module, query: &TokenQuery, deadline: Deadline) -> Result<Token> {
     let context = || format!("list the tokens of {}", module.path().display());
-    let (mut pauses, mut looked_again) = (Pauses::default(), false);
+    let (mut pauses, mut asked, mut looked_again) = (Pauses::default(), 0, false);
     loop {
+        asked += 1;
         let found = {
             let Some(_inside) = module.enter(deadline, None) else { return Err(Deadline::error("open token")) };
             query.find(module)
@@ -361,6 +362,8 @@ fn find_token(module: &Module, query: &TokenQuery, deadline: Deadline) -> Result
         let fault = match found {
             // Some libraries see a token that came later only when they are initialised anew.
             Ok(Err(error)) if error.kind() == ErrorKind::NotFound && !looked_again && module.is_unused() => None,
+            // A token that does not tell what it is may do so in a moment.
+            Ok(Err(error)) if error.is_transient() && asked < 4 && pauses.sleep(deadline) => continue,
             Ok(found) => return found,
             Err(fault) if fault.remedy() == Remedy::None || !pauses.sleep(deadline) => {
                 return Err(fault.in_context(context()));

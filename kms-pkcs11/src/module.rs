@@ -130,7 +130,7 @@ impl Module {
 
     /// Initialises the library anew. `alone` shows that no call is going on. While one hangs, the library is not
     /// finalised, since that would pull the ground from under that call; another instance of it is taken, if it makes
-    /// more than one, and else it is left as it is.
+    /// more than one, and else it is left as it is. So is one that somebody else in the process initialised.
     ///
     /// `uninitialized` says that the library itself claims not to be initialised: then it is not finalised first.
     pub(crate) fn reinitialize(&self, alone: &Alone<'_>, uninitialized: bool) -> std::result::Result<(), Fault> {
@@ -141,6 +141,9 @@ impl Module {
             *self.library.write().unwrap_or_else(PoisonError::into_inner) = other;
             alone.leave_hung_behind();
             return self.initialize();
+        }
+        if !self.ours.load(Ordering::Acquire) && !uninitialized {
+            return Ok(());
         }
         tracing::warn!(module = %self.path.display(), "initialising the PKCS #11 module anew");
         if !uninitialized && !self.down.load(Ordering::Acquire) {
@@ -212,7 +215,11 @@ impl Module {
     }
 
     fn initialize(&self) -> std::result::Result<(), Fault> {
-        let result = already(self.library().initialize());
+        let first = self.library().initialize();
+        if first.is_ok() {
+            self.ours.store(true, Ordering::Release);
+        }
+        let result = already(first);
         self.down.store(result.is_err(), Ordering::Release);
         result
     }

@@ -4,9 +4,9 @@ use cryptoki_sys as sys;
 use kms_core::uri::Attributes;
 use kms_core::{Error, ErrorKind, Result};
 
-use crate::error::bad_uri;
+use crate::error::{Remedy, bad_uri};
 use crate::info::{LibraryInfo, SlotInfo, TokenInfo};
-use crate::library::SlotId;
+use crate::library::{Fault, SlotId};
 use crate::module::Module;
 
 /// What a URI says of the token, its slot and its library. What it does not say matches anything.
@@ -82,20 +82,31 @@ impl TokenQuery {
     /// Finds the one token that matches: a call for the list, and two for each slot.
     ///
     /// # Errors
-    /// `NotFound` when none does, with those that are there; `Ambiguous` when several do.
-    pub(crate) fn find(&self, module: &Module) -> std::result::Result<Result<Token>, crate::library::Fault> {
+    /// `NotFound` when none does, with those that are there, or that of one which does not tell what it is; `Ambiguous`
+    /// when several do.
+    pub(crate) fn find(&self, module: &Module) -> std::result::Result<Result<Token>, Fault> {
         let library = module.library();
         let info = module.info();
         let slots = library.slots()?;
-        let tokens: Vec<_> = slots
-            .into_iter()
-            .map(|slot| Token {
-                slot,
-                slot_info: library.slot_info(slot).unwrap_or_default(),
-                info: library.token_info(slot).ok(),
-            })
-            .collect();
-        Ok(self.choose(&info, &tokens).map_err(|error| error.in_context(module.path().display())))
+        let (mut tokens, mut trouble) = (Vec::new(), None);
+        for slot in slots {
+            let told = library.token_info(slot);
+            if let Err(fault) = told
+                && may_tell_later(fault)
+            {
+                trouble = Some(fault);
+                continue;
+            }
+            let slot_info = library.slot_info(slot).unwrap_or_default();
+            tokens.push(Token { slot, slot_info, info: told.ok() });
+        }
+        match (self.choose(&info, &tokens), trouble) {
+            // It may be the one that did not tell.
+            (Err(error), Some(fault)) if error.kind() == ErrorKind::NotFound => {
+                Ok(Err(fault.in_context(format!("{error}; one does not answer")).in_context(module.path().display())))
+            }
+            (chosen, _) => Ok(chosen.map_err(|error| error.in_context(module.path().display()))),
+        }
     }
 
     fn choose(&self, library: &LibraryInfo, tokens: &[Token]) -> Result<Token> {
@@ -221,6 +232,19 @@ fn describe(token: &Token) -> String {
         Some(_) if !token.is_initialized() => format!("an uninitialised token in slot {}", token.slot),
         Some(info) => format!("`token={};serial={}` in slot {}", info.label, info.serial, token.slot),
     }
+}
+
+/// A token that is in trouble, unlike one that has left, or that the library does not understand.
+fn may_tell_later(fault: Fault) -> bool {
+    fault.remedy() != Remedy::None
+        && !matches!(
+            fault.code,
+            sys::CKR_TOKEN_NOT_PRESENT
+                | sys::CKR_TOKEN_NOT_RECOGNIZED
+                | sys::CKR_DEVICE_REMOVED
+                | sys::CKR_SLOT_ID_INVALID
+                | sys::CKR_GENERAL_ERROR
+        )
 }
 
 /// As wide as any platform has it.

@@ -23,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("tokens::context_login", context_login),
         ("tokens::read_only", read_only),
         ("tokens::made_later", made_later),
+        ("tokens::silent_for_a_moment", silent_for_a_moment),
         ("writes::one_at_a_time", writes),
         ("library::initialised_by_others", initialised_by_others),
         ("library::initialised_once", initialised_once),
@@ -171,6 +172,22 @@ fn made_later() {
     block_on(registry.open(&uri(&module, &later, "", PIN))).unwrap_or_else(fail);
 }
 
+/// A token that does not tell what it is: not another one, nor none at all.
+fn silent_for_a_moment() {
+    let token = token();
+    let open = |module: &FaultModule| {
+        block_on(Registry::new().with(Pkcs11::default()).open(&uri(module, &token, "", PIN))).map(drop)
+    };
+    let module = FaultModule::wrap(&SoftHsm::module().unwrap()).unwrap();
+    module.set("fault C_GetTokenInfo at=1 times=2 rv=CKR_DEVICE_ERROR").unwrap();
+    open(&module).unwrap_or_else(fail);
+    let module = FaultModule::wrap(&SoftHsm::module().unwrap()).unwrap();
+    module.set("fault C_GetTokenInfo rv=CKR_DEVICE_ERROR").unwrap();
+    let error = open(&module).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.chain().contains("C_GetTokenInfo"), "{}", error.chain());
+}
+
 fn writes() {
     let scene = scene("refuse-parallel-writes=true", policy(Execution::Guarded, 20_000));
     std::thread::scope(|scope| {
@@ -199,6 +216,10 @@ fn initialised_by_others() {
     // What others initialised is theirs: it is not initialised anew for the sake of a token that is not there.
     block_on(scene.registry.open(&uri(&module, "absent", "", PIN))).map(drop).unwrap_err();
     assert_eq!(module.calls("C_Finalize").unwrap(), 0);
+    // Nor for a fault, which may pass without.
+    module.set("fault C_SignInit at=1 times=3 rv=CKR_DEVICE_ERROR").unwrap();
+    scene.sign_on(&signer, 2, 10);
+    assert_eq!((module.calls("C_Initialize").unwrap(), module.calls("C_Finalize").unwrap()), (1, 0));
 }
 
 /// Sixteen at once, each with a registry and a manager of its own.
