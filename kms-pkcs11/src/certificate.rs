@@ -13,7 +13,7 @@ use crate::connection::Trouble;
 use crate::error::{bad_uri, invalid};
 use crate::manager::{Kind, Need, Pkcs11KeyManager};
 use crate::object::{self, Object};
-use crate::options::KeyQuery;
+use crate::options::{Class, KeyQuery};
 use crate::session::Session;
 use crate::x509::Parsed;
 use crate::{pem_file, public_key};
@@ -119,7 +119,12 @@ fn check(chain: &[Vec<u8>]) -> Result<()> {
 }
 
 fn store(session: &Session, key: &Object, chain: &[Vec<u8>]) -> Result<(), Trouble> {
-    if let Some(found) = object::find(session, sys::CKO_CERTIFICATE, &by_id(&key.id))?.first() {
+    if key.id.is_empty() && chain.len() > 1 {
+        let error =
+            Error::new(ErrorKind::Unsupported, "a key without `id` has no place for the chain of its certificate");
+        return Err(error.with_hint("store the certificate alone, or give the key an `id`").into());
+    }
+    if let Some(found) = object::find(session, sys::CKO_CERTIFICATE, &leaf_query(&key.id, &key.query()))?.first() {
         let context = format!("there is a certificate {}", found.describe());
         return Err(Error::new(ErrorKind::AlreadyExists, context).with_hint("delete it first").into());
     }
@@ -234,25 +239,42 @@ fn find_key(session: &Session, query: &KeyQuery) -> Result<(Object, PublicKey), 
     }
 }
 
-/// The identifier of the key that is meant: stated, or that of the key, or certificate, of the label.
+/// The identifier that is meant: stated, or that of the key, or certificate, of the label. Stated both, they must be
+/// together in some object, as far as any of the identifier can be seen.
 fn id_of(session: &Session, query: &KeyQuery) -> Result<Vec<u8>, Trouble> {
-    if let Some(id) = &query.id {
+    if let (Some(id), None) = (&query.id, &query.label) {
         return Ok(id.clone());
     }
-    let query = KeyQuery { class: None, ..query.clone() };
-    for class in [sys::CKO_PRIVATE_KEY, sys::CKO_PUBLIC_KEY] {
-        match &object::find(session, class, &query)?[..] {
-            [] => {}
-            [one] => return Ok(one.id.clone()),
-            _ => return Ok(object::one(session, class, &query)?.id),
+    let named = KeyQuery { class: None, ..query.clone() };
+    let classes: &[_] = match query.class {
+        Some(Class::Certificate) => &[sys::CKO_CERTIFICATE],
+        _ => &[sys::CKO_PRIVATE_KEY, sys::CKO_PUBLIC_KEY, sys::CKO_CERTIFICATE],
+    };
+    for &class in classes {
+        if !object::find(session, class, &named)?.is_empty() {
+            return Ok(object::one(session, class, &named)?.id);
         }
     }
-    Ok(object::one(session, sys::CKO_CERTIFICATE, &query)?.id)
+    if let Some(id) = &query.id {
+        let mut seen = false;
+        for &class in classes {
+            seen |= !object::find(session, class, &by_id(id))?.is_empty();
+        }
+        if !seen {
+            return Ok(id.clone());
+        }
+    }
+    Err(Trouble::Error(object::absent(session, sys::CKO_CERTIFICATE, &named)?))
 }
 
-/// Of a key without identifier, the label has to do.
+/// Which certificate is the key's own: that of its identifier, or else of its label; or just what is stated, where that is
+/// a certificate.
 fn leaf_query(id: &[u8], query: &KeyQuery) -> KeyQuery {
-    if id.is_empty() { KeyQuery { class: None, ..query.clone() } } else { by_id(id) }
+    match query.class {
+        Some(Class::Certificate) => KeyQuery { class: None, ..query.clone() },
+        _ if id.is_empty() => KeyQuery { id: None, label: query.label.clone(), class: None },
+        _ => by_id(id),
+    }
 }
 
 fn by_id(id: &[u8]) -> KeyQuery {

@@ -11,7 +11,7 @@ use crate::error::unsupported;
 use crate::library::Fault;
 use crate::mechanism::Mechanism;
 use crate::object::{self, Object};
-use crate::options::{KeyQuery, percent};
+use crate::options::{KeyQuery, describe, percent};
 use crate::public_key;
 use crate::session::Session;
 
@@ -118,12 +118,22 @@ impl NewKey {
             made if made == key_type => Ok(key),
             made => Err(Error::new(ErrorKind::Integrity, format!("the token made a key of type {made}")).into()),
         });
-        if checked.is_err() {
+        let key = checked.map_err(|trouble| {
             // Nobody was told of it yet.
-            let _ = library.destroy_object(handle, private_key);
-            let _ = library.destroy_object(handle, public_key);
-        }
-        Ok((self.object(private_key), checked?))
+            let gone = [private_key, public_key].map(|key| library.destroy_object(handle, key).is_ok());
+            match trouble {
+                // To try again would be to find one's own key in the way.
+                Trouble::Fault(fault) if gone != [true; 2] => fault
+                    .in_context("the key pair was made, but cannot be read back")
+                    .with_hint(format!(
+                        "look for `{}`, and use or delete it",
+                        describe(Some(&self.id), self.label.as_deref())
+                    ))
+                    .into(),
+                other => other,
+            }
+        })?;
+        Ok((self.object(private_key), key))
     }
 
     /// Makes sure that no key has the identifier, nor the label.
@@ -187,26 +197,25 @@ impl NewKey {
     }
 }
 
-/// Destroys the key pair that matches: its private key, and the public keys of the same identifier, or else the one of
-/// the same label.
+/// Destroys the key pair that matches: its private key and the public key that goes with it.
+///
+/// # Errors
+/// Before anything is destroyed: `NotFound`; `Ambiguous` when several match, or several public keys could be meant;
+/// `KeyMismatch` when the public key of that name is another one's.
 pub(crate) fn destroy(session: &Session, query: &KeyQuery) -> Result<(), Trouble> {
     let (library, handle) = (session.library(), session.handle());
-    let private = object::find(session, sys::CKO_PRIVATE_KEY, query)?;
-    if private.is_empty() {
-        let public = object::find(session, sys::CKO_PUBLIC_KEY, query)?;
-        if public.is_empty() {
+    if object::find(session, sys::CKO_PRIVATE_KEY, query)?.is_empty() {
+        if object::find(session, sys::CKO_PUBLIC_KEY, query)?.is_empty() {
             return Err(Trouble::Error(object::absent(session, sys::CKO_PRIVATE_KEY, query)?));
         }
         let public = object::one(session, sys::CKO_PUBLIC_KEY, query)?;
         return Ok(library.destroy_object(handle, public.handle)?);
     }
     let private = object::one(session, sys::CKO_PRIVATE_KEY, query)?;
-    let names = private.query();
-    let pair = if names.id.is_some() { KeyQuery { label: None, ..names } } else { names };
-    let public = if pair.names_key() { object::find(session, sys::CKO_PUBLIC_KEY, &pair)? } else { Vec::new() };
+    let public = public_key::object_beside(session, &private)?;
     library.destroy_object(handle, private.handle)?;
-    for object in public {
-        library.destroy_object(handle, object.handle)?;
+    if let Some(public) = public {
+        library.destroy_object(handle, public.handle)?;
     }
     Ok(())
 }

@@ -40,12 +40,7 @@ pub(crate) fn read_private(session: &Session, object: Object) -> Result<PrivateK
     let own = facts.public_key().transpose()?;
     let beside = public_beside(session, &object, facts.native_type)?;
     let public_key = match (own, beside) {
-        (Some(own), Some(beside)) if own != beside => {
-            let context = format!("the private and the public object {} are of different keys", object.describe());
-            return Err(Trouble::Error(
-                Error::new(ErrorKind::KeyMismatch, context).with_hint("give each key pair an `id` of its own"),
-            ));
-        }
+        (Some(own), Some(beside)) if own != beside => return Err(Trouble::Error(different_keys(&object))),
         (Some(key), _) | (None, Some(key)) => key,
         (None, None) => certificate::public_key(session, &object)?.ok_or_else(|| no_public_key(&object))?,
     };
@@ -92,38 +87,74 @@ pub(crate) fn read_public(session: &Session, object: &Object) -> Result<PublicKe
         .map_err(Trouble::Error)
 }
 
-/// The public key object that goes with a private one: of the same identifier, else of the same label.
+/// The key in the public key objects that go with a private one: of the same identifier, or else of the same label.
 fn public_beside(
     session: &Session,
     private: &Object,
     native_type: Option<sys::CK_KEY_TYPE>,
 ) -> Result<Option<PublicKey>, Trouble> {
+    let mut keys = Vec::new();
+    for object in objects_beside(session, private)? {
+        let facts = Facts::read(session, object.handle, sys::CKO_PUBLIC_KEY)?;
+        if facts.native_type == native_type
+            && let Some(key) = facts.public_key()
+        {
+            keys.push(key?);
+        }
+    }
+    keys.dedup();
+    match keys.len() {
+        0 | 1 => Ok(keys.pop()),
+        count => Err(Trouble::Error(several_public_keys(count, private))),
+    }
+}
+
+/// The one public key object that goes with a private one, if there is any.
+///
+/// # Errors
+/// `Ambiguous` when there are several; `KeyMismatch` when both tell what key they are of, and it is not the same.
+pub(crate) fn object_beside(session: &Session, private: &Object) -> Result<Option<Object>, Trouble> {
+    let mut public = objects_beside(session, private)?;
+    if public.len() > 1 {
+        // Of one identifier, it is that of the same name.
+        public.retain(|object| object.label == private.label);
+        if public.len() != 1 {
+            return Err(Trouble::Error(several_public_keys(public.len(), private)));
+        }
+    }
+    let Some(object) = public.pop() else { return Ok(None) };
+    let own = Facts::read(session, private.handle, sys::CKO_PRIVATE_KEY)?.public_key();
+    let beside = Facts::read(session, object.handle, sys::CKO_PUBLIC_KEY)?.public_key();
+    match (own, beside) {
+        (Some(Ok(own)), Some(Ok(beside))) if own != beside => Err(Trouble::Error(different_keys(private))),
+        _ => Ok(Some(object)),
+    }
+}
+
+/// Public key objects of the same identifier; without any, those of the same label, unless they have the identifier of
+/// another key.
+fn objects_beside(session: &Session, private: &Object) -> Result<Vec<Object>, Trouble> {
     let query = private.query();
     let by_id = KeyQuery { id: query.id, ..KeyQuery::default() };
     let by_label = KeyQuery { label: query.label, ..KeyQuery::default() };
     for query in [by_id, by_label].into_iter().filter(KeyQuery::names_key) {
-        let mut keys = Vec::new();
-        for object in object::find(session, sys::CKO_PUBLIC_KEY, &query)? {
-            let facts = Facts::read(session, object.handle, sys::CKO_PUBLIC_KEY)?;
-            if facts.native_type == native_type
-                && let Some(key) = facts.public_key()
-            {
-                keys.push(key?);
-            }
-        }
-        keys.dedup();
-        match keys.len() {
-            0 => {}
-            1 => return Ok(keys.pop()),
-            count => {
-                let context = format!("{count} different public keys go with {}", private.describe());
-                return Err(Trouble::Error(
-                    Error::new(ErrorKind::Ambiguous, context).with_hint("give each key pair an `id` of its own"),
-                ));
-            }
+        let mut found = object::find(session, sys::CKO_PUBLIC_KEY, &query)?;
+        found.retain(|object| object.id == private.id || object.id.is_empty() || private.id.is_empty());
+        if !found.is_empty() {
+            return Ok(found);
         }
     }
-    Ok(None)
+    Ok(Vec::new())
+}
+
+fn several_public_keys(count: usize, private: &Object) -> Error {
+    Error::new(ErrorKind::Ambiguous, format!("{count} public keys could go with {}", private.describe()))
+        .with_hint("give each key pair an `id` of its own")
+}
+
+fn different_keys(private: &Object) -> Error {
+    let context = format!("the private and the public object {} are of different keys", private.describe());
+    Error::new(ErrorKind::KeyMismatch, context).with_hint("give each key pair an `id` of its own")
 }
 
 /// Attributes of a key object, of which each kind of key has some.

@@ -10,7 +10,11 @@ use crate::keys::{create, fail};
 use crate::place::{PIN, module, open, uri};
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![("certificates::chained_by_issuers", chained_by_issuers), ("certificates::in_a_directory", in_a_directory)]
+    vec![
+        ("certificates::chained_by_issuers", chained_by_issuers),
+        ("certificates::named_by_id_and_label", named_by_id_and_label),
+        ("certificates::in_a_directory", in_a_directory),
+    ]
 }
 
 fn run(program: &str, arguments: &[&str]) {
@@ -76,6 +80,37 @@ fn chained_by_issuers() {
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     let root = block_on(manager.public_key(&uri("chained", ";object=root;type=cert", "")));
     assert!(root.is_ok(), "{root:?}");
+}
+
+/// A certificate is taken only if all that is stated of it is so; one that is named itself, and not that of the key.
+fn named_by_id_and_label() {
+    let token = "certified";
+    let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
+    let key = uri(token, ";object=key;id=%0C%01", "");
+    let key = block_on(manager.create_key(&key, &KeySpec::new(KeyType::EcP256))).unwrap_or_else(fail);
+    let directory = tempfile::tempdir().unwrap();
+    let chain = chain(directory.path(), &key.public_key.to_pem());
+    let certificates = manager.as_certificate_manager().unwrap();
+    block_on(certificates.store_certificates(&key.uri, &chain)).unwrap_or_else(fail);
+    // A trusted root that somebody gave the label of the key.
+    let (module, file) = (module(), directory.path().join("root.der"));
+    let arguments = ["--module", module.to_str().unwrap(), "--token-label", token, "--login", "--pin", PIN];
+    let write = ["--write-object", file.to_str().unwrap(), "--type", "cert", "--label", "key", "--id", "0c09"];
+    run("pkcs11-tool", &[&arguments[..], &write].concat());
+
+    let another = uri(token, ";object=another;id=%0C%01", "");
+    for refused in [
+        block_on(certificates.load_certificates(&another)).map(drop),
+        block_on(certificates.delete_certificates(&another)),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    let root = uri(token, ";object=key;id=%0C%09;type=cert", "");
+    assert_eq!(block_on(certificates.load_certificates(&root)).unwrap_or_else(fail), chain[2..]);
+    let either = block_on(certificates.delete_certificates(&uri(token, ";object=key;type=cert", ""))).unwrap_err();
+    assert_eq!(either.kind(), ErrorKind::Ambiguous, "{either}");
+    block_on(certificates.delete_certificates(&root)).unwrap_or_else(fail);
+    assert_eq!(block_on(certificates.load_certificates(&key.uri)).unwrap_or_else(fail), chain);
 }
 
 fn in_a_directory() {

@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("objects::without_an_id", without_an_id),
         ("objects::without_a_public_key", without_a_public_key),
         ("objects::public_key_of_another_label", public_key_of_another_label),
+        ("objects::of_another_key", of_another_key),
     ]
 }
 
@@ -68,4 +69,38 @@ fn public_key_of_another_label() {
     let file = file.to_str().unwrap();
     tool(token, &["--write-object", file, "--type", "pubkey", "--id", "0f", "--label", "another"]);
     signs(token, ";object=key");
+}
+
+/// Public keys that bear the name of a private one and are another's: not taken for its own, nor deleted with it.
+fn of_another_key() {
+    let token = "neighbours";
+    let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
+    let directory = tempfile::tempdir().unwrap();
+    tool(token, &[&PAIR[..], &["--id", "11"]].concat());
+    tool(token, &["--keypairgen", "--key-type", "EC:prime256v1", "--label", "other", "--id", "22"]);
+    let other = block_on(manager.public_key(&uri(token, ";object=other", ""))).unwrap_or_else(fail);
+    let file = directory.path().join("other.der");
+    std::fs::write(&file, other.spki_der()).unwrap();
+    let write = |label: &str, id: &str| {
+        tool(token, &["--write-object", file.to_str().unwrap(), "--type", "pubkey", "--id", id, "--label", label]);
+    };
+
+    // Of its identifier: nothing tells which of the two is its own.
+    write("neighbour", "11");
+    let delete = |path: &str| block_on(manager.as_key_deleter().unwrap().delete_key(&uri(token, path, "")));
+    let signer = block_on(manager.signer(&uri(token, ";object=key", ""), None)).unwrap_err();
+    assert_eq!(signer.kind(), ErrorKind::Ambiguous, "{signer}");
+    delete(";object=key").unwrap_or_else(fail);
+    let left = block_on(manager.public_key(&uri(token, ";object=neighbour;type=public", "")));
+    assert_eq!(left.unwrap_or_else(fail), other, "the neighbour's is left");
+
+    // Of its label, and of another's identifier.
+    tool(token, &[&PAIR[..], &["--id", "33"]].concat());
+    tool(token, &["--delete-object", "--type", "pubkey", "--id", "33"]);
+    write("key", "44");
+    let signer = block_on(manager.signer(&uri(token, ";object=key", ""), None)).unwrap_err();
+    assert_eq!(signer.kind(), ErrorKind::KeyUnusable, "{signer}");
+    delete(";object=key;id=%33").unwrap_or_else(fail);
+    let left = block_on(manager.public_key(&uri(token, ";object=key;type=public", "")));
+    assert_eq!(left.unwrap_or_else(fail), other, "the neighbour's is left");
 }

@@ -28,7 +28,8 @@ impl Place {
         std::fs::create_dir(place.path("tokens")).expect("a directory for tokens");
         let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", place.path("tokens").display());
         std::fs::write(place.path("softhsm2.conf"), text).expect("a configuration");
-        for label in ["ca", "second", "pins", "same", "chained", "without-id", "without-public", "relabelled"] {
+        let written = ["chained", "certified", "without-id", "without-public", "relabelled", "neighbours"];
+        for label in ["ca", "second", "pins", "same"].into_iter().chain(written) {
             let made = Command::new("softhsm2-util")
                 .args(["--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN])
                 .env(MARK, place.path("softhsm2.conf"))
