@@ -128,8 +128,8 @@ impl Connection {
     ///
     /// # Errors
     /// `PinIncorrect`, without asking the token.
-    pub(crate) fn check_pin(&self, access: &Access) -> Result<()> {
-        self.pins().check(access.pin.as_ref())
+    pub(crate) fn check_pin(&self, pin: Option<&Secret>) -> Result<()> {
+        self.pins().check(pin)
     }
 
     /// Whether work can begin without a rebuild.
@@ -246,7 +246,7 @@ impl Connection {
     /// Logs in through `session` where it is wanted and not done; whether all sessions are logged in now.
     pub(crate) fn log_in(&self, session: &Session, access: &Access) -> Result<bool, Trouble> {
         if login::is_user(session.state()?) {
-            self.check_pin(access).map_err(Trouble::Error)?;
+            self.check_pin(access.pin.as_ref()).map_err(Trouble::Error)?;
             return Ok(true);
         }
         let token = self.token();

@@ -133,6 +133,10 @@ impl Pkcs11KeyManager {
         access.pin = match &wanted.pin {
             Some(SecretSource::Prompt(prompt)) => {
                 let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+                // What was refused is asked for anew; should it be typed again, it is not sent.
+                if typed.is_some() && self.connection.check_pin(typed.as_ref()).is_err() {
+                    *typed = None;
+                }
                 if typed.is_none() && need != Need::Public && !token.has_keypad() {
                     *typed = Some(SecretSource::Prompt(Arc::clone(prompt)).read(&request(&token))?);
                 }
@@ -143,7 +147,7 @@ impl Pkcs11KeyManager {
         };
         access.login |= access.pin.is_some();
         if access.login {
-            self.connection.check_pin(&access)?;
+            self.connection.check_pin(access.pin.as_ref())?;
         } else if need != Need::Public {
             return Err(no_pin(&token));
         }

@@ -1,6 +1,10 @@
 //! Logins and PINs: how often which is sent, and what is said of those that are refused.
 
-use kms_core::{Error, ErrorKind, Execution, KeySpec, KeyType, OpenOptions, Registry, block_on};
+use std::sync::Mutex;
+
+use kms_core::{
+    Error, ErrorKind, Execution, KeySpec, KeyType, OpenOptions, Registry, Secret, SecretPrompt, SecretRequest, block_on,
+};
 use kms_pkcs11::Pkcs11;
 use kms_testkit::pkcs11::{FaultModule, SoftHsm};
 
@@ -16,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("pin::right_but_unanswered", right_but_unanswered),
         ("pin::said_what_is_wrong", said_what_is_wrong),
         ("pin::not_sent_where_it_could_lock", not_sent_where_it_could_lock),
+        ("pin::asked_for", asked_for),
         ("pin::absent", absent),
         ("login::once_for_all", once_for_all),
         ("login::somebody_elses", somebody_elses),
@@ -171,6 +176,35 @@ fn not_sent_where_it_could_lock() {
         assert_eq!(error.kind(), kind, "{error}");
         assert_eq!(module.calls("C_Login").unwrap(), 0);
     }
+}
+
+/// A person is asked once, and again after a slip; what was refused is not sent, should it be typed once more.
+fn asked_for() {
+    #[derive(Debug)]
+    struct Typed(Mutex<Vec<&'static str>>);
+    impl SecretPrompt for Typed {
+        fn prompt(&self, _: &SecretRequest) -> kms_core::Result<Secret> {
+            let next = self.0.lock().unwrap().pop();
+            next.map(Secret::new).ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "asked once too often"))
+        }
+    }
+    let scene = scene("", policy(Execution::Guarded, 5000));
+    let module = module();
+    let prompt = Typed(Mutex::new(vec![PIN, "0000", "0000"]));
+    let options = OpenOptions::default().with_prompt(prompt);
+    let registry = Registry::new().with(Pkcs11::default()).with_options(options);
+    let text = format!("pkcs11:token={};object=key?module-path={}", scene.token, module.path().display());
+    let place = text.parse().unwrap();
+    let manager = block_on(registry.open(&place)).unwrap_or_else(fail);
+    for _ in 0..2 {
+        let error = block_on(manager.signer(&place, None)).map(drop).unwrap_err();
+        assert!(is_pin_incorrect(&error), "{error}");
+    }
+    assert_eq!(module.calls("C_Login").unwrap(), 1);
+    for _ in 0..3 {
+        block_on(manager.signer(&place, None)).unwrap_or_else(fail);
+    }
+    assert_eq!(module.calls("C_Login").unwrap(), 2);
 }
 
 fn absent() {
