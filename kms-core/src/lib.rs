@@ -12,6 +12,7 @@
 mod alarm;
 pub mod algorithm;
 pub mod capability;
+pub mod certificate;
 pub mod digest;
 pub mod ecdsa;
 pub mod error;

@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use cryptoki_sys as sys;
+use kms_core::certificate::{CertificateParts, check_chain};
 use kms_core::{CertificateManager, Error, ErrorKind, KeyUri, PublicKey, Result};
 
 use crate::attribute::Attribute;
@@ -15,7 +16,6 @@ use crate::manager::{Kind, Need, Pkcs11KeyManager};
 use crate::object::{self, Object};
 use crate::options::{Class, KeyQuery};
 use crate::session::Session;
-use crate::x509::Parsed;
 use crate::{pem_file, public_key};
 
 /// Longest chain, the key's own certificate included.
@@ -32,10 +32,7 @@ impl CertificateManager for Pkcs11KeyManager {
         let (chain, query, directory) = (chain.to_vec(), wanted.key, self.stated.certificate_dir.clone());
         let store = move |session: &Session| {
             let (key, public_key) = find_key(session, &query)?;
-            if chain.first().is_none_or(|leaf| info(leaf) != Some(public_key.spki_der())) {
-                let error = Error::new(ErrorKind::KeyMismatch, "the first certificate is for another key");
-                return Err(error.with_hint("the key's own certificate comes first, its issuers after it").into());
-            }
+            check_chain(&chain, &public_key)?;
             match &directory {
                 Some(directory) => Ok(pem_file::create(directory, &key.id, &chain)?),
                 None => store(session, &key, &chain),
@@ -113,7 +110,7 @@ fn check(chain: &[Vec<u8>]) -> Result<()> {
         return Err(invalid(format!("a chain is of 1 to {MOST} certificates, not {}", chain.len())));
     }
     for certificate in chain {
-        Parsed::from_der(certificate).map_err(|fault| invalid("not a DER certificate").with_source(fault))?;
+        CertificateParts::from_der(certificate)?;
     }
     Ok(())
 }
@@ -150,7 +147,7 @@ fn create(
     number: usize,
     certificate: &[u8],
 ) -> Result<crate::library::ObjectHandle, Trouble> {
-    let parsed = Parsed::from_der(certificate).map_err(|fault| invalid("not a DER certificate").with_source(fault))?;
+    let parsed = CertificateParts::from_der(certificate)?;
     let label =
         [&key.label[..], &if number == 0 { Vec::new() } else { format!(" chain {number}").into_bytes() }].concat();
     let template = [
@@ -191,7 +188,8 @@ fn load(session: &Session, id: &[u8], query: &KeyQuery) -> Result<Vec<Vec<u8>>, 
 
 /// Continues the chain with what else is on the token.
 fn add_issuers(session: &Session, chain: &mut Vec<Vec<u8>>) -> Result<(), Trouble> {
-    let is_root = |certificate: &Vec<u8>| Parsed::from_der(certificate).map_or(true, |parsed| parsed.is_root());
+    let is_root =
+        |certificate: &Vec<u8>| CertificateParts::from_der(certificate).map_or(true, |parsed| parsed.is_root());
     if chain.last().is_none_or(is_root) {
         return Ok(());
     }
@@ -201,8 +199,9 @@ fn add_issuers(session: &Session, chain: &mut Vec<Vec<u8>>) -> Result<(), Troubl
     }
     while chain.len() < MOST {
         let Some(last) = chain.last().filter(|last| !is_root(last)) else { break };
-        let Ok(parsed) = Parsed::from_der(last) else { break };
-        let issued = |other: &&Vec<u8>| Parsed::from_der(other).is_ok_and(|other| parsed.is_issued_by(&other));
+        let Ok(parsed) = CertificateParts::from_der(last) else { break };
+        let issued =
+            |other: &&Vec<u8>| CertificateParts::from_der(other).is_ok_and(|other| parsed.is_issued_by(&other));
         let Some(issuer) = others.iter().find(issued).filter(|issuer| !chain.contains(issuer)).cloned() else { break };
         chain.push(issuer);
     }
@@ -292,5 +291,5 @@ fn value(session: &Session, certificate: &Object) -> Result<Vec<u8>, Trouble> {
 }
 
 fn info(certificate: &[u8]) -> Option<&[u8]> {
-    Parsed::from_der(certificate).ok().map(|parsed| parsed.public_key_info)
+    CertificateParts::from_der(certificate).ok().map(|parsed| parsed.public_key_info)
 }

@@ -103,7 +103,6 @@ mod session;
 mod signer;
 mod sync;
 mod token;
-mod x509;
 
 pub use crate::backend::Pkcs11;
 pub use crate::crypto11::uri_from_crypto11;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use der::Document;
 use der::pem::LineEnding;
+use kms_core::certificate::CertificateParts;
 use kms_core::{Error, ErrorKind, Result};
 
 use crate::error::invalid;
 use crate::options::percent;
-use crate::x509::Parsed;
 
 /// Longest file that is read, in octets.
 const LIMIT: u64 = 1024 * 1024;
@@ -46,7 +46,7 @@ pub(crate) fn read(directory: &Path, id: &[u8]) -> Result<Vec<Vec<u8>>> {
     for block in text.split_inclusive(END).map(str::trim).filter(|block| !block.is_empty()) {
         let damaged = || invalid(format!("{} is not a PEM file of certificates", path.display()));
         let (label, document) = Document::from_pem(block).map_err(|fault| damaged().with_source(fault))?;
-        if label != LABEL || Parsed::from_der(document.as_bytes()).is_err() {
+        if label != LABEL || CertificateParts::from_der(document.as_bytes()).is_err() {
             return Err(damaged());
         }
         chain.push(document.as_bytes().to_vec());

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use der::asn1::AnyRef;
+use der::Document;
 use der::pem::LineEnding;
-use der::{Decode, Document, Reader, SliceReader, Tag, TagNumber};
+use kms_core::certificate::check_chain;
 use kms_core::worker::offload;
-use kms_core::{CertificateManager, Error, ErrorKind, KeyUri, PublicKey, Result};
+use kms_core::{CertificateManager, Error, ErrorKind, KeyUri, Result};
 
 use crate::address::Place;
 use crate::file::{self, Access};
@@ -24,9 +24,8 @@ const LABEL: &str = "CERTIFICATE";
 impl CertificateManager for SoftKeyManager {
     async fn store_certificates(&self, key: &KeyUri, chain: &[Vec<u8>]) -> Result<()> {
         let (address, password) = self.options().address(key)?;
-        let leaf = chain.first().ok_or_else(|| error::invalid("no certificate to store"))?;
         let pair = self.load(&address, password).await?;
-        check_chain(chain, leaf, pair.public_key()).map_err(|error| error.in_context(&address))?;
+        check_chain(chain, pair.public_key()).map_err(|error| error.in_context(&address))?;
         let deadline = self.policy().deadline();
         match address.place() {
             Place::Memory(name) => self.memory().insert_certificates(&name, chain),
@@ -61,43 +60,6 @@ impl CertificateManager for SoftKeyManager {
     }
 }
 
-fn check_chain(chain: &[Vec<u8>], leaf: &[u8], key: &PublicKey) -> Result<()> {
-    for certificate in chain {
-        public_key_info(certificate).map_err(|fault| error::undecodable("a certificate", fault))?;
-    }
-    let stated = public_key_info(leaf).map_err(|fault| error::undecodable("a certificate", fault))?;
-    if stated == key.spki_der() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::KeyMismatch, "the first certificate is for another key")
-        .with_hint("the key's own certificate comes first, its issuers after it"))
-}
-
-/// The `SubjectPublicKeyInfo` in a certificate (RFC 5280 section 4.1), as it stands there.
-fn public_key_info(certificate: &[u8]) -> der::Result<&[u8]> {
-    const VERSION: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
-
-    let mut outer = sequence(AnyRef::from_der(certificate)?)?;
-    let mut inner = sequence(outer.decode()?)?;
-    let (_algorithm, _signature): (AnyRef<'_>, AnyRef<'_>) = (outer.decode()?, outer.decode()?);
-    outer.finish()?;
-
-    let version_or_serial: AnyRef<'_> = inner.decode()?;
-    let serial = if der::Tagged::tag(&version_or_serial) == VERSION { inner.decode()? } else { version_or_serial };
-    der::Tagged::tag(&serial).assert_eq(Tag::Integer)?;
-    for _ in ["signature", "issuer", "validity", "subject"] {
-        sequence(inner.decode()?)?;
-    }
-    let info = inner.tlv_bytes()?;
-    sequence(AnyRef::from_der(info)?)?;
-    Ok(info)
-}
-
-fn sequence(value: AnyRef<'_>) -> der::Result<SliceReader<'_>> {
-    der::Tagged::tag(&value).assert_eq(Tag::Sequence)?;
-    SliceReader::new(value.value())
-}
-
 fn to_pem(chain: &[Vec<u8>]) -> Result<String> {
     let encode = |certificate: &Vec<u8>| Document::try_from(&certificate[..])?.to_pem(LABEL, LineEnding::LF);
     let text: der::Result<String> = chain.iter().map(encode).collect();
@@ -124,34 +86,4 @@ fn read(path: &Path) -> Result<Vec<Vec<u8>>> {
         _ => error,
     })?;
     parse(&content).map_err(|error: Error| error.in_context(path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_certificate_is_refused() {
-        // Sequences of the right shape, but for one thing each.
-        let inner = [&[0x02, 1, 1][..], &[0x30, 0].repeat(4), &[0x30, 2, 5, 0]].concat();
-        let outer = |inner: &[u8]| {
-            let length = u8::try_from(inner.len()).unwrap();
-            [&[0x30, length + 7, 0x30, length], inner, &[0x30, 0, 0x03, 1, 0]].concat()
-        };
-        assert_eq!(public_key_info(&outer(&inner)).unwrap(), [0x30, 2, 5, 0]);
-        let versioned = [&[0xa0, 3, 2, 1, 2], &inner[..]].concat();
-        assert_eq!(public_key_info(&outer(&versioned)).unwrap(), [0x30, 2, 5, 0]);
-
-        let whole = outer(&inner);
-        for bad in [
-            &[][..],
-            &[0x30, 0],
-            &whole[..whole.len() - 1],
-            &[&whole[..], &[0]].concat(),
-            &outer(&inner[3..]),
-            &outer(&inner[..inner.len() - 4]),
-        ] {
-            assert!(public_key_info(bad).is_err(), "{bad:02x?}");
-        }
-    }
 }

@@ -1,29 +1,38 @@
-//! The few parts of a certificate that concern a token (RFC 5280 section 4.1).
+//! The few parts of a certificate that concern those who keep it beside a key (RFC 5280 section 4.1).
 
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
-use kms_core::PublicKey;
 use spki::AlgorithmIdentifierOwned;
 
-/// Parts of a certificate, as they stand in it.
+use crate::{Error, ErrorKind, PublicKey, Result};
+
+/// Parts of a certificate, as they stand in it. Read, not judged: neither validity nor signature is looked at.
 #[derive(Clone, Debug)]
-pub(crate) struct Parsed<'a> {
+pub struct CertificateParts<'a> {
     signed: &'a [u8],
     /// `Name`, DER.
-    pub(crate) issuer: &'a [u8],
+    pub issuer: &'a [u8],
     /// `Name`, DER.
-    pub(crate) subject: &'a [u8],
+    pub subject: &'a [u8],
     /// INTEGER, DER.
-    pub(crate) serial: &'a [u8],
+    pub serial: &'a [u8],
     /// `SubjectPublicKeyInfo`, DER.
-    pub(crate) public_key_info: &'a [u8],
+    pub public_key_info: &'a [u8],
     algorithm: &'a [u8],
     signature: &'a [u8],
 }
 
-impl<'a> Parsed<'a> {
+impl<'a> CertificateParts<'a> {
     /// Reads a DER certificate.
-    pub(crate) fn from_der(certificate: &'a [u8]) -> der::Result<Self> {
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when it is none.
+    pub fn from_der(certificate: &'a [u8]) -> Result<Self> {
+        Self::read(certificate)
+            .map_err(|fault| Error::new(ErrorKind::InvalidArgument, "not a DER certificate").with_source(fault))
+    }
+
+    fn read(certificate: &'a [u8]) -> der::Result<Self> {
         const VERSION: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
 
         let mut outer = sequence(certificate)?;
@@ -52,7 +61,7 @@ impl<'a> Parsed<'a> {
     }
 
     /// Whether `other` issued it: by name, and by its signature.
-    pub(crate) fn is_issued_by(&self, other: &Parsed<'_>) -> bool {
+    pub fn is_issued_by(&self, other: &CertificateParts<'_>) -> bool {
         let verifies = || {
             let algorithm = AlgorithmIdentifierOwned::from_der(self.algorithm).ok()?;
             let key = PublicKey::from_spki_der(other.public_key_info).ok()?;
@@ -62,8 +71,24 @@ impl<'a> Parsed<'a> {
     }
 
     /// Whether its issuer is itself, by name.
-    pub(crate) fn is_root(&self) -> bool {
+    pub fn is_root(&self) -> bool {
         self.issuer == self.subject
+    }
+}
+
+/// Checks a chain that is to be stored with a key: DER certificates, the first of them for that key.
+///
+/// # Errors
+/// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is none, or one cannot be read;
+/// [`KeyMismatch`](ErrorKind::KeyMismatch) when the first is for another key.
+pub fn check_chain(chain: &[Vec<u8>], key: &PublicKey) -> Result<()> {
+    let parts: Vec<_> =
+        chain.iter().map(|certificate| CertificateParts::from_der(certificate)).collect::<Result<_>>()?;
+    match parts.first() {
+        None => Err(Error::new(ErrorKind::InvalidArgument, "no certificate to store")),
+        Some(leaf) if leaf.public_key_info == key.spki_der() => Ok(()),
+        Some(_) => Err(Error::new(ErrorKind::KeyMismatch, "the first certificate is for another key")
+            .with_hint("the key's own certificate comes first, its issuers after it")),
     }
 }
 
@@ -85,9 +110,9 @@ mod tests {
             let length = u8::try_from(inner.len()).unwrap();
             [&[0x30, length + 7, 0x30, length], inner, &[0x30, 0, 0x03, 1, 0]].concat()
         };
-        assert_eq!(Parsed::from_der(&outer(&inner)).unwrap().public_key_info, [0x30, 2, 5, 0]);
+        assert_eq!(CertificateParts::from_der(&outer(&inner)).unwrap().public_key_info, [0x30, 2, 5, 0]);
         let versioned = [&[0xa0, 3, 2, 1, 2], &inner[..]].concat();
-        assert_eq!(Parsed::from_der(&outer(&versioned)).unwrap().serial, [2, 1, 1]);
+        assert_eq!(CertificateParts::from_der(&outer(&versioned)).unwrap().serial, [2, 1, 1]);
 
         let whole = outer(&inner);
         for bad in [
@@ -98,7 +123,7 @@ mod tests {
             &outer(&inner[3..]),
             &outer(&inner[..inner.len() - 4]),
         ] {
-            assert!(Parsed::from_der(bad).is_err(), "{bad:02x?}");
+            assert!(CertificateParts::from_der(bad).is_err(), "{bad:02x?}");
         }
     }
 }
