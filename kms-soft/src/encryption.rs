@@ -24,7 +24,7 @@ const MAX_ROUNDS: u32 = 10_000_000;
 const MAX_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// An encrypted key, read but not decrypted.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct EncryptedKey(EncryptedPrivateKeyInfoOwned);
 
 impl EncryptedKey {

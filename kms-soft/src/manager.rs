@@ -1,7 +1,7 @@
 //! A place that holds software keys: files, one directory, or memory.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use kms_core::worker::offload;
@@ -12,6 +12,7 @@ use kms_core::{
 };
 
 use crate::address::{Address, Place};
+use crate::encryption::EncryptedKey;
 use crate::key_file::{self, KeyFile};
 use crate::key_pair::KeyPair;
 use crate::memory::Memory;
@@ -25,12 +26,14 @@ pub struct SoftKeyManager {
     options: SoftOptions,
     policy: OperationPolicy,
     memory: Arc<Memory>,
+    /// Keys in use whose password somebody typed: he is not asked again for the same octets, as for another algorithm.
+    typed: Mutex<Vec<(Arc<EncryptedKey>, Weak<KeyPair>)>>,
 }
 
 impl SoftKeyManager {
     /// Opens a store. No I/O: a directory that is missing is made with the first key.
     pub fn new(options: SoftOptions, policy: OperationPolicy) -> Self {
-        Self { options, policy, memory: Arc::default() }
+        Self { options, policy, memory: Arc::default(), typed: Mutex::default() }
     }
 
     /// What it was opened with.
@@ -56,20 +59,41 @@ impl SoftKeyManager {
         let content = offload("read key file", self.policy.deadline(), move || key_file::read(&path)).await?;
         let encrypted = match content {
             KeyFile::Plain(pair) => return Ok(Arc::new(pair)),
-            KeyFile::Encrypted(encrypted) => encrypted,
+            KeyFile::Encrypted(encrypted) => Arc::new(encrypted),
         };
         let source = password.ok_or_else(|| no_password().in_context(address))?;
         let asked = match &source {
-            // Here, as `SecretPrompt` promises, and with no deadline running: a person answers.
-            SecretSource::Prompt(_) => Some(source.read(&request)?),
+            SecretSource::Prompt(_) => {
+                if let Some(pair) = self.already_typed(&encrypted) {
+                    return Ok(pair);
+                }
+                // Here, as `SecretPrompt` promises, and with no deadline running: a person answers.
+                Some(source.read(&request)?)
+            }
             _ => None,
         };
+        let (typed, shared) = (asked.is_some(), Arc::clone(&encrypted));
         let decrypt = move || {
             let password = asked.map_or_else(|| source.read(&request), Ok)?;
-            KeyPair::from_pkcs8(encrypted.decrypt(&password)?.expose())
+            KeyPair::from_pkcs8(shared.decrypt(&password)?.expose())
         };
         let pair = offload("decrypt key file", self.policy.deadline(), decrypt).await;
-        pair.map(Arc::new).map_err(|error| error.in_context(address))
+        let pair = pair.map(Arc::new).map_err(|error| error.in_context(address))?;
+        if typed {
+            self.typed().push((encrypted, Arc::downgrade(&pair)));
+        }
+        Ok(pair)
+    }
+
+    fn already_typed(&self, encrypted: &EncryptedKey) -> Option<Arc<KeyPair>> {
+        let mut typed = self.typed();
+        typed.retain(|(_, pair)| pair.strong_count() > 0);
+        typed.iter().find(|(other, _)| **other == *encrypted).and_then(|(_, pair)| pair.upgrade())
+    }
+
+    fn typed(&self) -> MutexGuard<'_, Vec<(Arc<EncryptedKey>, Weak<KeyPair>)>> {
+        // Nothing panics while it holds the lock, so a poisoned one is still consistent.
+        self.typed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts the key that `make` makes where there is none. Looks before it makes, since that may take long. An algorithm

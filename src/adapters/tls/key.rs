@@ -29,8 +29,8 @@ struct Scheme {
 impl TlsKey {
     /// Opens a key with all its schemes, or with the one that `;alg=` in the URI states.
     ///
-    /// Costs as many openings of a signer as the key has algorithms: one, or six for RSA. An algorithm that this place
-    /// or key cannot do is left out.
+    /// Costs as many openings of a signer as the key has algorithms: one, or six for RSA; a person is asked for a password
+    /// or PIN once. An algorithm that this place or key cannot do is left out.
     ///
     /// # Errors
     /// Those of [`KeyManager::signer`], and of [`new`](Self::new).

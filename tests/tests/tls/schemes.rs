@@ -1,11 +1,12 @@
 //! Which schemes a key offers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future::block_on;
 use kms_testkit::faults::{Fault, FaultySigner};
 use kmskit::adapters::tls::TlsKey;
-use kmskit::{ErrorKind, KeyType, SignatureAlgorithm};
+use kmskit::{ErrorKind, KeySpec, KeyType, OpenOptions, Secret, SecretPrompt, SecretRequest, SignatureAlgorithm};
 use kmskit_tests::{create, memory};
 use rustls::SignatureScheme as Scheme;
 use rustls::sign::SigningKey as _;
@@ -59,6 +60,33 @@ fn what_has_no_scheme_or_is_not_one_key_is_refused() {
     let signers = [one, other].map(|key| block_on(manager.signer(&key.uri, None)).unwrap());
     assert_eq!(TlsKey::new(signers).unwrap_err().kind(), ErrorKind::KeyMismatch);
     assert_eq!(TlsKey::new([]).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+/// For all six schemes of an RSA key, and again once nobody uses it any more.
+#[test]
+fn a_password_is_asked_for_once() {
+    #[derive(Debug)]
+    struct Typed(Arc<AtomicUsize>);
+    impl SecretPrompt for Typed {
+        fn prompt(&self, _: &SecretRequest) -> kmskit::Result<Secret> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Secret::new("password"))
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = format!("softkms:path={}/key.pem", directory.path().display());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let registry = kmskit::registry().with_options(OpenOptions::default().with_prompt(Typed(Arc::clone(&asked))));
+    let make = kmskit_tests::uri(&format!("{place}?password-value=password"));
+    let manager = block_on(registry.open(&make)).unwrap();
+    block_on(manager.create_key(&make, &KeySpec::new(KeyType::Rsa { bits: 2048 }))).unwrap();
+
+    let uri = kmskit_tests::uri(&place);
+    let manager = block_on(registry.open(&uri)).unwrap();
+    for expected in [1, 2] {
+        let key = block_on(TlsKey::open(&*manager, &uri)).unwrap();
+        assert_eq!((key.schemes().count(), asked.load(Ordering::Relaxed)), (6, expected));
+    }
 }
 
 #[test]
