@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &issuer,
     )?;
     let mut text = pem(&certificate)?;
-    for certificate in above.iter().filter(|certificate| !chain::is_self_issued(certificate)) {
+    for certificate in above.iter().filter(|certificate| !chain::is_self_signed(certificate)) {
         text += &pem(certificate)?;
     }
     outputs::write_new(args.out.as_deref(), text.as_bytes())

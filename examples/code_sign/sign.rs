@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let context = format!("{} is not one for signing code", chain::name(&chain[0]));
         return Err(Error::new(ErrorKind::InvalidArgument, context).with_hint("make one with `code_sign certify`"));
     }
-    let above = chain[1..].iter().filter(|certificate| !chain::is_self_issued(certificate));
+    let above = chain[1..].iter().filter(|certificate| !chain::is_self_signed(certificate));
     let builder = SignedDataBuilder::new(&chain[0])?.with_certificates(above);
     let mut content = input::stream(&args.file)?;
 

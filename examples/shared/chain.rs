@@ -109,9 +109,13 @@ pub(crate) fn key_usage(certificate: &Certificate) -> Result<Option<KeyUsage>> {
     Ok(certificate.tbs_certificate().get_extension::<KeyUsage>().map_err(unreadable)?.map(|(_, usage)| usage))
 }
 
-/// Whether subject and issuer are the same, as of a root.
-pub(crate) fn is_self_issued(certificate: &Certificate) -> bool {
-    certificate.tbs_certificate().subject() == certificate.tbs_certificate().issuer()
+/// Whether it is a root's: of its own name, and signed by its own key. By the name alone one would take a chain whose
+/// certificates all have the same for roots, and Certificate Maker makes such.
+pub(crate) fn is_self_signed(certificate: &Certificate) -> bool {
+    let tbs = certificate.tbs_certificate();
+    let (Ok(key), Ok(signed)) = (public_key(certificate), tbs.to_der()) else { return false };
+    let signature = certificate.signature().as_bytes().unwrap_or_default();
+    tbs.subject() == tbs.issuer() && key.verify_x509(certificate.signature_algorithm(), &signed, signature).is_ok()
 }
 
 /// What a certificate is called in messages.

@@ -55,7 +55,7 @@ impl TimeStampAuthority {
             return Err(Error::new(ErrorKind::KeyMismatch, context)
                 .with_hint("give the chain that belongs to the key's URI, its certificate first and the root last"));
         }
-        let above = chain.iter().skip(1).filter(|certificate| !chain::is_self_issued(certificate));
+        let above = chain.iter().skip(1).filter(|certificate| !chain::is_self_signed(certificate));
         let builder = SignedDataBuilder::new(certificate)?
             .with_content_type(TST_INFO)
             .with_certificates(above)
@@ -135,7 +135,7 @@ pub(crate) fn check_chain(chain: &[Certificate]) -> Result<()> {
     };
     let in_order =
         chain.windows(2).all(|pair| pair[0].tbs_certificate().issuer() == pair[1].tbs_certificate().subject());
-    if chain.len() < 2 || !in_order || !chain::is_self_issued(root) {
+    if chain.len() < 2 || !in_order || !chain::is_self_signed(root) {
         return Err(unfit("the certificate chain does not lead from the key's certificate up to a root")
             .with_hint("each certificate must be followed by that of its issuer, down to the self-signed root"));
     }

@@ -223,3 +223,16 @@ fn bad_input_is_refused_and_nothing_is_written() {
         assert!(place.snapshot() == before, "{line}");
     }
 }
+
+#[test]
+fn a_chain_of_one_name_goes_along_whole() {
+    let place = Place::new();
+    let keys = ["root", "intermediate", "leaf"].map(|role| format!(" --{role}-key-id {}", place.key(role, "ec-p256")));
+    place.ok(&format!("certificate_maker create fulcio.example.com{} --chain-cert chain.pem", keys.concat()));
+    place.write("file", "content");
+    place.ok(&format!("code_sign sign --key {} --cert chain.pem file", place.uri("leaf")));
+    place.ok("code_sign verify --root root.pem file");
+    place.ok(
+        "openssl cms -verify -binary -inform DER -CAfile root.pem -purpose any -out out -in file.p7s -content file",
+    );
+}

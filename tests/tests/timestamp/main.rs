@@ -4,5 +4,6 @@ mod authority;
 mod client;
 mod hostile;
 mod load;
+mod made;
 mod refusals;
 mod stamps;
