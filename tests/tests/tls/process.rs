@@ -2,9 +2,9 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// How a program ended.
 pub(crate) struct Ended {
@@ -97,6 +97,9 @@ impl std::fmt::Display for Ended {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// What it wrote to stderr so far, and who reads that.
+    told: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -123,15 +126,36 @@ impl Server {
             let _ = child.stderr.take().unwrap().read_to_string(&mut stderr);
             panic!("{line} does not listen: {stderr}");
         };
-        Self { child, port }
+        let told = Arc::new(Mutex::new(String::new()));
+        let (stderr, teller) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&told));
+        let reader = thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                *teller.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Self { child, port, told, reader: Some(reader) }
+    }
+
+    /// Waits until it has written this to stderr so often: it writes after its client has gone, perhaps.
+    #[track_caller]
+    pub(crate) fn tells(&self, text: &str, times: usize) {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        loop {
+            let told = self.told.lock().unwrap().clone();
+            let count = told.matches(text).count();
+            if count == times {
+                return;
+            }
+            assert!(count < times && Instant::now() < give_up, "`{text}` {count} times in: {told}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it, and gives what it wrote to stderr.
     pub(crate) fn stop(mut self) -> String {
         self.child.kill().unwrap();
-        let mut stderr = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        stderr
+        self.reader.take().unwrap().join().unwrap();
+        self.told.lock().unwrap().clone()
     }
 }
 
