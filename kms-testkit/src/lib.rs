@@ -52,6 +52,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod conformance;
 pub mod faults;
 pub mod judge;
