@@ -4,12 +4,13 @@
 //! afresh, and judges signatures by [`judge`](crate::judge), not by the backend. Keys the suite makes stay: give it a
 //! place of its own.
 
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
-use kms_core::{DecryptionAlgorithm, KeyType, KeyUri, Registry, SignatureAlgorithm};
+use kms_core::{DecryptionAlgorithm, ErrorKind, KeyType, KeyUri, Registry, SignatureAlgorithm};
 
 mod attestation;
 mod cancellation;
@@ -69,10 +70,16 @@ pub trait Harness: Send + Sync + 'static {
         None
     }
 
-    /// Octets of the longest message that an algorithm without a hash can sign. A longer one must be refused with kind
-    /// [`InvalidArgument`](kms_core::ErrorKind::InvalidArgument).
-    fn longest_message(&self) -> usize {
-        usize::MAX
+    /// How many octets a message may have for an algorithm without a hash. Others must be refused with kind
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument).
+    fn message_lengths(&self, _algorithm: SignatureAlgorithm) -> RangeInclusive<usize> {
+        0..=usize::MAX
+    }
+
+    /// What the use of a deleted key ends in: [`NotFound`](ErrorKind::NotFound), or
+    /// [`KeyUnusable`](ErrorKind::KeyUnusable) where the service keeps it for a while.
+    fn deleted_is(&self) -> ErrorKind {
+        ErrorKind::NotFound
     }
 
     /// URIs of the backend's scheme that are well-formed but wrong for it, beyond those the suite makes up itself:

@@ -1,6 +1,6 @@
 //! Deletion of keys: that one, no other, and once.
 
-use kms_core::{ErrorKind, block_on};
+use kms_core::block_on;
 
 use super::suite::{Cases, Outcome, Suite, capability, refused};
 
@@ -13,11 +13,12 @@ fn deleted_is_gone(suite: &Suite) -> Outcome {
     let doomed = suite.create("doomed", suite.some_type()?)?;
     let uri = &doomed.key.uri;
     let deleter = capability(doomed.manager.as_key_deleter(), "delete")?;
+    let gone = suite.harness.deleted_is();
     block_on(deleter.delete_key(uri))?;
-    refused(block_on(deleter.delete_key(uri)), ErrorKind::NotFound, "delete_key again")?;
+    refused(block_on(deleter.delete_key(uri)), gone, "delete_key again")?;
     for manager in [&doomed.manager, &suite.open()?] {
-        refused(block_on(manager.public_key(uri)), ErrorKind::NotFound, "public_key of a deleted key")?;
-        refused(block_on(manager.signer(uri, None)), ErrorKind::NotFound, "signer of a deleted key")?;
+        refused(block_on(manager.public_key(uri)), gone, "public_key of a deleted key")?;
+        refused(block_on(manager.signer(uri, None)), gone, "signer of a deleted key")?;
     }
     if let Some(searcher) = doomed.manager.as_key_searcher() {
         let found = block_on(searcher.search_keys(&suite.harness.place()))?;
