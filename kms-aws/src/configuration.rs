@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -66,7 +67,10 @@ fn loader(place: &Place) -> ConfigLoader {
     }
     // Who names a profile or a file means it: variables that happen to be set do not count.
     if place.profile.is_some() || files.is_some() {
-        let mut provider = ProfileFileCredentialsProvider::builder();
+        let region = place.region.clone().map(Region::new);
+        let config = ProviderConfig::without_region().with_region(region).with_http_client(http_client());
+        let config = config.with_behavior_version(Some(BehaviorVersion::latest()));
+        let mut provider = ProfileFileCredentialsProvider::builder().configure(&config);
         if let Some(profile) = &place.profile {
             provider = provider.profile_name(profile);
         }

@@ -38,7 +38,7 @@ pub(crate) enum Source {
 pub(crate) enum Repeat {
     /// It changes nothing, or the same again.
     Yes,
-    /// It creates something: only when the service said that it did nothing.
+    /// It creates something, or is refused the second time: only when the service said that it did nothing.
     IfRefused,
 }
 
@@ -90,8 +90,9 @@ impl Connection {
         let (mut ceiling, mut tries, mut renewed) = (retry.first_pause, 0, false);
         loop {
             let current = self.current().await;
-            // At trace level the SDK writes whole requests, session token included.
-            let fault = match request(current.client).with_subscriber(NoSubscriber::default()).await {
+            // At trace level the SDK writes whole requests, session token included. Its futures are large.
+            let sent = Box::pin(request(current.client).with_subscriber(NoSubscriber::default()));
+            let fault = match sent.await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
@@ -146,7 +147,8 @@ impl Connection {
     async fn load(&self, generation: u64) -> Current {
         let config = match &self.source {
             Source::Place(place) => {
-                configuration::load(place).with_subscriber(NoSubscriber::default()).await.to_builder()
+                let loaded = Box::pin(configuration::load(place).with_subscriber(NoSubscriber::default()));
+                loaded.await.to_builder()
             }
             // Fresh: what the application's client remembers of the credentials is what was refused.
             Source::Ready(config) => config.to_builder().identity_cache(IdentityCache::lazy().build()),

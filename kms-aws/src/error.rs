@@ -178,9 +178,8 @@ impl Fault {
                     .into()
             }
             Cause::Connection => "check the network, the region and `endpoint-url`".into(),
-            Cause::Timeout => String::new(),
             Cause::Response => "what answers there is not AWS KMS; check `endpoint-url` and proxies".into(),
-            Cause::Request => String::new(),
+            Cause::Timeout | Cause::Request => String::new(),
             Cause::Service => match self.state() {
                 Some(state) => format!("its state is {state}{}", remedy(state)),
                 None => row(&self.code).map(|row| row.2.to_owned()).unwrap_or_default(),

@@ -16,7 +16,9 @@ pub(crate) fn external_mu(public_key: &[u8], message: &[u8]) -> [u8; LENGTH] {
 
 fn shake256(parts: &[&[u8]]) -> [u8; LENGTH] {
     let mut hash = Shake256::default();
-    parts.iter().for_each(|part| hash.update(part));
+    for part in parts {
+        hash.update(part);
+    }
     let mut output = [0; LENGTH];
     hash.finalize_xof().read(&mut output);
     output

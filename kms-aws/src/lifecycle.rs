@@ -29,7 +29,7 @@ impl AwsKeyManager {
             let context = format!("awskms: a key cannot be scheduled for deletion in {days} days");
             return Err(Error::new(ErrorKind::InvalidArgument, context).with_hint("give 7 to 30 days"));
         }
-        self.change("schedule deletion", id, move |client, key| async move {
+        self.change("schedule deletion", id, Repeat::IfRefused, move |client, key| async move {
             let request = client.schedule_key_deletion().key_id(key.as_str()).pending_window_in_days(days.into());
             request.send().await?;
             Ok(())
@@ -43,7 +43,7 @@ impl AwsKeyManager {
     /// # Errors
     /// `NotFound`; `KeyUnusable` when no deletion is scheduled.
     pub async fn cancel_key_deletion(&self, key: &KeyUri) -> Result<()> {
-        self.change("cancel deletion", self.existing(key)?, |client, key| async move {
+        self.change("cancel deletion", self.existing(key)?, Repeat::IfRefused, |client, key| async move {
             client.cancel_key_deletion().key_id(key.as_str()).send().await?;
             Ok(())
         })
@@ -55,7 +55,7 @@ impl AwsKeyManager {
     /// # Errors
     /// `NotFound`; `KeyUnusable` in a state that does not allow it.
     pub async fn enable_key(&self, key: &KeyUri) -> Result<()> {
-        self.change("enable", self.existing(key)?, |client, key| async move {
+        self.change("enable", self.existing(key)?, Repeat::Yes, |client, key| async move {
             client.enable_key().key_id(key.as_str()).send().await?;
             Ok(())
         })
@@ -67,7 +67,7 @@ impl AwsKeyManager {
     /// # Errors
     /// `NotFound`; `KeyUnusable` in a state that does not allow it.
     pub async fn disable_key(&self, key: &KeyUri) -> Result<()> {
-        self.change("disable", self.existing(key)?, |client, key| async move {
+        self.change("disable", self.existing(key)?, Repeat::Yes, |client, key| async move {
             client.disable_key().key_id(key.as_str()).send().await?;
             Ok(())
         })
@@ -116,11 +116,12 @@ impl AwsKeyManager {
         .await
     }
 
-    /// Changes the state of a key: the same again, if it is sent again. These requests take no alias.
+    /// Changes the state of a key; `repeat` says whether the service takes the same again. These requests take no alias.
     pub(crate) async fn change<A>(
         &self,
         operation: &'static str,
         id: KeyId,
+        repeat: Repeat,
         request: impl Fn(Client, KeyId) -> A + Send + Sync + 'static,
     ) -> Result<()>
     where
@@ -130,7 +131,7 @@ impl AwsKeyManager {
         let (connection, recent) = (Arc::clone(&self.connection), Arc::clone(&self.recent));
         run(operation, deadline, async move {
             let key = if id.is_alias() { resolve(&connection, &recent, &id, deadline).await? } else { id.clone() };
-            let ask = || connection.send(operation, deadline, Repeat::Yes, |client| request(client, key.clone()));
+            let ask = || connection.send(operation, deadline, repeat, |client| request(client, key.clone()));
             let changed = recent.settled(&key, deadline, ask).await;
             changed.map_err(|fault| fault.in_context(format!("{operation} `{id}`")))
         })

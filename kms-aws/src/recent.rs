@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::key_id::KeyId;
 
 /// How long "not found" is not believed of what was created.
-const SETTLES: Duration = Duration::from_secs(60);
+const SETTLES: Duration = Duration::from_mins(1);
 /// The first pause before asking again.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest.

@@ -36,6 +36,14 @@ impl Credentials {
         }
     }
 
+    /// A file of the AWS tools with these as the default profile.
+    pub fn to_file(&self) -> String {
+        let (id, secret) = (&self.access_key_id, &self.secret_access_key);
+        let token = self.session_token.as_ref().map(|token| format!("aws_session_token = {token}\n"));
+        let token = token.unwrap_or_default();
+        format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n{token}")
+    }
+
     /// Makes them temporary.
     #[must_use]
     pub fn with_session_token(mut self, token: impl Into<String>) -> Self {

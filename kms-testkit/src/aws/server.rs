@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -30,6 +31,10 @@ use super::{sts, usage};
 
 /// Largest body of a request, in octets.
 const MAX_BODY: usize = 64 * 1024;
+/// The region that it suggests; it has every other as well.
+const REGION: &str = "us-east-1";
+/// The file with the credentials.
+const CREDENTIALS: &str = "credentials";
 
 /// A running stand-in; it ends when this is dropped.
 pub struct AwsKms {
@@ -37,6 +42,7 @@ pub struct AwsKms {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    directory: TempDir,
 }
 
 #[derive(Default)]
@@ -79,12 +85,21 @@ impl AwsKms {
             });
             runtime.shutdown_background();
         })?;
-        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
+        let directory = tempfile::tempdir()?;
+        std::fs::write(directory.path().join(CREDENTIALS), Credentials::example().to_file())?;
+        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread), directory })
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `awskms:region=…`, with the endpoint and a file of the credentials, which is there as long as the server: what a
+    /// test without variables needs. More attributes can be added to it.
+    pub fn uri(&self) -> String {
+        let file = self.directory.path().join(CREDENTIALS);
+        format!("awskms:region={REGION};endpoint-url={};credentials-file={}", self.endpoint(), file.display())
     }
 
     /// The variables by which every AWS tool finds it and signs for it.
@@ -94,8 +109,8 @@ impl AwsKms {
             ("AWS_ENDPOINT_URL", self.endpoint()),
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     }
