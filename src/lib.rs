@@ -26,6 +26,7 @@
 //!
 //! | scheme | feature | keys in |
 //! |---|---|---|
+//! | `awskms:` | `aws` | AWS KMS |
 //! | `pkcs11:` | `pkcs11` (default) | any HSM, card or software token with a PKCS #11 module |
 //! | `softkms:` | `soft` (default) | files or memory |
 //!
@@ -43,6 +44,8 @@ use std::sync::Arc;
 
 pub mod adapters;
 
+#[cfg(feature = "aws")]
+pub use kms_aws as aws;
 pub use kms_core::{
     Attestation, Attester, Backend, CertificateManager, Deadline, Decrypter, DecryptionAlgorithm, Digest, Error,
     ErrorKind, Execution, HashAlgorithm, Key, KeyDeleter, KeyImporter, KeyManager, KeySearcher, KeySpec, KeyType,
@@ -72,6 +75,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(kms_soft::Soft::default());
     #[cfg(feature = "pkcs11")]
     let registry = registry.with(kms_pkcs11::Pkcs11::default());
+    #[cfg(feature = "aws")]
+    let registry = registry.with(kms_aws::Aws::default());
     registry
 }
 

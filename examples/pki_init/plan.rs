@@ -128,7 +128,7 @@ fn beside(out: &Path) -> Result<KeyUri> {
 /// The URI of a key of that name in the place that `kms` names.
 fn named(kms: &KeyUri, name: &'static str) -> Result<KeyUri> {
     match kms.scheme() {
-        "softkms" => Ok(kms.with_path("name", name.as_bytes())?),
+        "softkms" | "awskms" => Ok(kms.with_path("name", name.as_bytes())?),
         "pkcs11" => Ok(kms.with_path("object", name.as_bytes())?),
         scheme => Err(Error::new(ErrorKind::Unsupported, format!("no rule for naming keys under `{scheme}:`"))
             .with_hint("give each key its own URI: --root, --intermediate, --leaf")),

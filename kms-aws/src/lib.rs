@@ -28,7 +28,7 @@
 //!
 //! Opening a signer is one `GetPublicKey`, which says all there is to check: usage, state, algorithms. A signature is
 //! one `Sign` over a digest, or for ML-DSA over the 64-octet message representative that is computed here, so that
-//! messages may be of any size. Only Ed25519 takes the message itself, and so 1 to 4096 octets. The answer must name
+//! messages may be of any size. Only Ed25519 takes the message itself, and so at most 4096 octets. The answer must name
 //! the key and the algorithm that were asked for, and the signature must verify.
 //!
 //! Requests run on the library's own runtime, so a synchronous call after an asynchronous one does not hang. What was

@@ -1,7 +1,6 @@
 //! One key in AWS KMS with one algorithm.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,8 +19,8 @@ use crate::key_id::KeyId;
 use crate::key_info::KeyInfo;
 use crate::recent::Recent;
 
-/// Octets of a message that the service takes as such.
-const RAW: RangeInclusive<usize> = 1..=4096;
+/// Longest message that the service takes as such, in octets. Whether it takes an empty one, its reference says both.
+const MAX_RAW: usize = 4096;
 
 /// A key in AWS KMS with its algorithm. A signature is one request; it needs `kms:Sign` and counts towards the quota of
 /// the key's type.
@@ -75,8 +74,8 @@ impl Signer for AwsSigner {
             (SignInput::Message(message), KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87) => {
                 (Blob::new(external_mu(self.public_key.raw(), message)), MessageType::ExternalMu)
             }
-            (SignInput::Message(message), _) if RAW.contains(&message.len()) => (Blob::new(message), MessageType::Raw),
-            (SignInput::Message(message), _) => return Err(misfit(self.algorithm, message.len())),
+            (SignInput::Message(message), _) if message.len() <= MAX_RAW => (Blob::new(message), MessageType::Raw),
+            (SignInput::Message(message), _) => return Err(too_long(self.algorithm, message.len())),
             _ => return Err(Error::new(ErrorKind::Unsupported, "awskms: unknown input")),
         };
         let key = Arc::clone(&self.key);
@@ -127,9 +126,8 @@ impl fmt::Debug for AwsSigner {
     }
 }
 
-fn misfit(algorithm: SignatureAlgorithm, length: usize) -> Error {
-    let (least, most) = (RAW.start(), RAW.end());
-    let context = format!("awskms: cannot sign {length} octets with {algorithm}: AWS KMS takes {least} to {most}");
+fn too_long(algorithm: SignatureAlgorithm, length: usize) -> Error {
+    let context = format!("awskms: a message of {length} octets is too long for {algorithm}: AWS KMS takes {MAX_RAW}");
     Error::new(ErrorKind::InvalidArgument, context)
         .with_hint("it takes no digest for this algorithm; sign with a key of another type")
 }
