@@ -309,14 +309,14 @@ mod tests {
         let workers = Workers::new("test", 1);
         let (release, hang) = mpsc::channel::<()>();
         let hang = Arc::new(Mutex::new(hang));
-        let mut refused = 0;
-        for _ in 0..STUCK_PER_THREAD + 4 {
+        // On a busy machine a call may be withdrawn before it began, and then no thread hangs for it.
+        let refused = (0..100 * STUCK_PER_THREAD).any(|_| {
             let hang = Arc::clone(&hang);
             let call = move || Ok(lock(&hang).recv().is_ok());
             let error = block_on(workers.run("sign", Deadline::after(Duration::from_millis(5)), call)).unwrap_err();
-            refused += usize::from(error.kind() == ErrorKind::Unavailable);
-        }
-        assert!(refused >= 3, "{refused}");
+            error.kind() == ErrorKind::Unavailable
+        });
+        assert!(refused && lock(&workers.0.state).stuck == STUCK_PER_THREAD);
         drop(release);
         let give_up = Instant::now() + Duration::from_secs(10);
         while lock(&workers.0.state).stuck > 0 {

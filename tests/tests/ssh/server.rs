@@ -112,8 +112,8 @@ fn a_server_admits_users_and_is_trusted() {
             };
             user(&users, &format!("--principal {name}"), "good.crt");
             server.admits(&place, "good.crt", "admitted\n");
-            user(&users, &format!("--principal {name} --critical-option force-command=id"), "forced.crt");
-            server.admits(&place, "forced.crt", &place.ok("id"));
+            user(&users, &format!("--principal {name} --critical-option force-command=whoami"), "forced.crt");
+            server.admits(&place, "forced.crt", &format!("{name}\n"));
             user(&users, &format!("--principal {name} --critical-option source-address=127.0.0.0/8"), "near.crt");
             server.admits(&place, "near.crt", "admitted\n");
 
