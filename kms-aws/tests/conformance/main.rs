@@ -1,4 +1,4 @@
-//! The suite on the stand-in, and on MiniStack, an AWS by other people.
+//! The suite on the stand-in, and on `MiniStack`, an AWS by other people.
 
 mod ministack;
 
