@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kms_testkit::aws::AwsKms;
 use kms_testkit::pkcs11::SoftHsm;
 use tempfile::TempDir;
 
@@ -26,8 +27,16 @@ const EXAMPLES: [&str; 10] = [
 #[derive(Debug)]
 pub struct Place {
     directory: TempDir,
-    /// Where the keys of [`uri`](Self::uri) are; without one, they are files here.
-    softhsm: Option<SoftHsm>,
+    keys: Keys,
+}
+
+/// Where the keys of [`uri`](Place::uri) are.
+#[derive(Debug)]
+enum Keys {
+    /// In files beside the rest.
+    Files,
+    SoftHsm(SoftHsm),
+    Aws(AwsKms),
 }
 
 impl Default for Place {
@@ -39,23 +48,35 @@ impl Default for Place {
 impl Place {
     /// An empty one.
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory"), softhsm: None }
+        Self::with(Keys::Files)
     }
 
     /// One for each backend: what a test shows, it shows on all of them. One more backend is one more line.
-    pub fn on_every_backend() -> [Self; 2] {
+    pub fn on_every_backend() -> [Self; 3] {
         let softhsm = SoftHsm::new().expect("a directory for SoftHSM");
         softhsm.init_token("test", "1234").expect("a SoftHSM token");
-        [Self::new(), Self { softhsm: Some(softhsm), ..Self::new() }]
+        [Self::new(), Self::with(Keys::SoftHsm(softhsm)), Self::on_aws()]
+    }
+
+    /// One whose keys are in a stand-in for AWS KMS.
+    pub fn on_aws() -> Self {
+        Self::with(Keys::Aws(AwsKms::start().expect("the stand-in for AWS KMS")))
+    }
+
+    fn with(keys: Keys) -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), keys }
     }
 
     /// The URI of a key in this place's backend, there or not.
     pub fn uri(&self, name: &str) -> String {
-        if self.softhsm.is_none() {
-            return format!("softkms:name={name};dir=keys");
+        match &self.keys {
+            Keys::Files => format!("softkms:name={name};dir=keys"),
+            Keys::SoftHsm(_) => {
+                let module = SoftHsm::module().expect("SoftHSM");
+                format!("pkcs11:token=test;object={name}?module-path={}&pin-value=1234", module.display())
+            }
+            Keys::Aws(_) => format!("awskms:name={name};region=us-east-1"),
         }
-        let module = SoftHsm::module().expect("SoftHSM");
-        format!("pkcs11:token=test;object={name}?module-path={}&pin-value=1234", module.display())
     }
 
     /// Makes a key in this place's backend, and gives its URI.
@@ -66,13 +87,24 @@ impl Place {
         uri
     }
 
+    /// Whether this place's backend signs a message of so many octets with keys of that type.
+    pub fn signs(&self, key_type: &str, length: usize) -> bool {
+        !matches!(self.keys, Keys::Aws(_)) || key_type != "ed25519" || (1..=4096).contains(&length)
+    }
+
     /// A program that runs here: an example of ours, or one on the `PATH`.
     pub fn command(&self, name: &str) -> Command {
         let program = if EXAMPLES.contains(&name) { example(name) } else { name.into() };
         let mut command = Command::new(program);
         command.current_dir(self.directory.path());
-        if let Some(softhsm) = &self.softhsm {
-            command.env("SOFTHSM2_CONF", softhsm.conf());
+        match &self.keys {
+            Keys::Files => {}
+            Keys::SoftHsm(softhsm) => {
+                command.env("SOFTHSM2_CONF", softhsm.conf());
+            }
+            Keys::Aws(server) => {
+                command.envs(server.environment());
+            }
         }
         command
     }

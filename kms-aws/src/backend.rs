@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kms_core::{Backend, KeyManager, KeyUri, OpenOptions, Result};
 
+use crate::error::bad_uri;
 use crate::manager::AwsKeyManager;
 use crate::new_key::AwsKeyOptions;
 use crate::options::Stated;
@@ -62,6 +63,19 @@ impl Aws {
         self
     }
 
+    /// Opens a place as its own type, for what only AWS KMS can do with keys. No request, as with
+    /// [`open`](Backend::open).
+    ///
+    /// # Errors
+    /// `InvalidUri` for a wrong URI, or one of another scheme.
+    pub async fn manager(&self, uri: &KeyUri, options: &OpenOptions) -> Result<AwsKeyManager> {
+        if uri.scheme() != crate::SCHEME {
+            return Err(bad_uri(format!("a URI of scheme `{}`", uri.scheme())));
+        }
+        let stated = Stated::read(uri, self.any_endpoint)?;
+        AwsKeyManager::open(self.clone(), stated, options.policy.clone()).await
+    }
+
     pub(crate) fn ready(&self) -> Option<&aws_sdk_kms::Config> {
         self.ready.as_deref()
     }
@@ -94,8 +108,7 @@ impl Backend for Aws {
 
     /// No request: settles the region, for which it may read the AWS configuration files.
     async fn open(&self, uri: &KeyUri, options: &OpenOptions) -> Result<Arc<dyn KeyManager>> {
-        let stated = Stated::read(uri, self.any_endpoint)?;
-        Ok(Arc::new(AwsKeyManager::open(self.clone(), stated, options.policy.clone()).await?))
+        Ok(Arc::new(self.manager(uri, options).await?))
     }
 }
 

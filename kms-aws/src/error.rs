@@ -238,6 +238,10 @@ where
         let fault =
             |cause, message| Self { code: code.clone(), message, request_id: request_id.clone(), status, cause };
         match &error {
+            // A page of something between us and the service.
+            SdkError::ServiceError(_) if code.is_empty() && matches!(status, Some(..400)) => {
+                fault(Cause::Response, chain(&error))
+            }
             SdkError::ServiceError(_) => fault(Cause::Service, message),
             SdkError::TimeoutError(_) => fault(Cause::Timeout, "no answer in time".into()),
             SdkError::ResponseError(_) if matches!(status, Some(400..)) => fault(Cause::Service, message),

@@ -12,7 +12,8 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// A fault, as every backend reports it.
 ///
 /// `Display` gives what was attempted and, after `; `, what to do next. It never repeats the text of the
-/// [source](StdError::source) (print the chain for that) and never holds a secret.
+/// [source](StdError::source) (print the chain for that) and never holds a secret. Both are one line: a control character
+/// in what a token or a service calls itself is shown escaped, so that it reaches no terminal and begins no line of a log.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -129,7 +130,7 @@ impl Error {
         let mut next = self.source();
         while let Some(error) = next {
             text.push_str(": ");
-            text.push_str(&error.to_string());
+            text.push_str(&OneLine(&error.to_string()).to_string());
             next = error.source();
         }
         text
@@ -170,9 +171,22 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.context)?;
+        OneLine(&self.0.context).fmt(f)?;
         if let Some(hint) = &self.0.hint {
-            write!(f, "; {hint}")?;
+            write!(f, "; {}", OneLine(hint))?;
+        }
+        Ok(())
+    }
+}
+
+/// A text with its control characters escaped.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for run in self.0.split_inclusive(char::is_control) {
+            let text = run.trim_end_matches(char::is_control);
+            write!(f, "{text}{}", run[text.len()..].escape_debug())?;
         }
         Ok(())
     }
@@ -208,6 +222,15 @@ mod tests {
         assert_eq!(error.to_string(), "pkcs11: 2 private keys match `object=ca`; add `id=` (found 01, 02)");
         assert_eq!(error.chain(), format!("{error}: CKR_OK"));
         assert_eq!(error.kind(), ErrorKind::Ambiguous);
+    }
+
+    #[test]
+    fn what_a_device_calls_itself_stays_on_one_line() {
+        let error = Error::new(ErrorKind::NotFound, "no token `a\n\u{1b}[2Jé\u{85}`")
+            .with_hint("there is `\r`")
+            .with_source("first\nsecond");
+        assert_eq!(error.to_string(), r"no token `a\n\u{1b}[2Jé\u{85}`; there is `\r`");
+        assert_eq!(error.chain(), format!(r"{error}: first\nsecond"));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `crypto11.conf`, the JSON that programs on Go's `crypto11` are configured with, as a URI.
 
+use std::fmt;
+
 use kms_core::{KeyUri, Result};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -8,6 +11,8 @@ use crate::error::bad_uri;
 
 const KNOWN: &str =
     "known: `Path`, one of `TokenLabel`, `TokenSerial` and `SlotNumber`, `Pin`, `MaxSessions`, `LoginNotSupported`";
+
+const TEXTS: [&str; 4] = ["Path", "TokenLabel", "TokenSerial", "Pin"];
 
 /// Turns the content of a `crypto11.conf` into the URI of its token, with the PIN as a secret `pin-value`:
 ///
@@ -21,19 +26,24 @@ const KNOWN: &str =
 /// The PIN is taken as it stands: that of AWS `CloudHSM` is `user:password`.
 ///
 /// # Errors
-/// [`InvalidUri`](kms_core::ErrorKind::InvalidUri) for what is not such JSON, a field that is unknown or has no
-/// counterpart, a missing `Path` or `Pin`, and more or less than one way to name the token.
+/// [`InvalidUri`](kms_core::ErrorKind::InvalidUri) for what is not such JSON, a field that is unknown, repeated or has no
+/// counterpart, a missing `Path` or `Pin`, and more or less than one way to name the token. A field that is `null` or an
+/// empty text is missing, as it is for Go.
 pub fn uri_from_crypto11(json: &str) -> Result<KeyUri> {
     // Its error quotes nothing of the text.
-    let parsed = serde_json::from_str(json)
-        .map_err(|error| bad_uri(format!("crypto11.conf is not JSON, line {}", error.line())).with_hint(KNOWN))?;
-    let Value::Object(fields) = parsed else {
-        return Err(bad_uri("crypto11.conf is not a JSON object").with_hint(KNOWN));
-    };
+    let Fields(fields) = serde_json::from_str(json).map_err(|error| {
+        bad_uri(format!("crypto11.conf is not a JSON object, line {}", error.line())).with_hint(KNOWN)
+    })?;
     let mut builder = KeyUri::builder(crate::SCHEME);
     let (mut tokens, mut path, mut pin, mut without_login) = (0, None, None, false);
+    let mut seen = Vec::new();
     for (name, value) in fields {
+        if seen.contains(&name) {
+            return Err(bad_uri("crypto11.conf states a field twice").with_hint(KNOWN));
+        }
+        seen.push(name.clone());
         match (name.as_str(), value) {
+            (name, Value::String(text)) if text.is_empty() && TEXTS.contains(&name) => {}
             ("Path", Value::String(text)) => path = Some(text),
             ("TokenLabel", Value::String(text)) => {
                 tokens += 1;
@@ -75,6 +85,33 @@ pub fn uri_from_crypto11(json: &str) -> Result<KeyUri> {
     Ok(builder.build()?)
 }
 
+/// The fields of an object as they stand, repeated ones too: a map would keep the last.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Fields(fields))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kms_core::ErrorKind;
@@ -96,6 +133,10 @@ mod tests {
                 r#"{"Path":"/x.so","SlotNumber":7,"LoginNotSupported":true,"MaxSessions":0}"#,
                 "pkcs11:slot-id=7?module-path=/x.so",
             ),
+            (
+                r#"{"Path":"/x.so","TokenLabel":"a","TokenSerial":"","SlotNumber":null,"Pin":"1"}"#,
+                "pkcs11:token=a?module-path=/x.so&pin-value=1",
+            ),
         ] {
             let uri = uri_from_crypto11(json).unwrap();
             assert_eq!(uri, KeyUri::parse(text).unwrap(), "{json}");
@@ -111,6 +152,10 @@ mod tests {
             "[]",
             r#"{"Path":"/x.so","TokenLabel":"a","Pin":"canary","#,
             r#"{"Path":"/x.so","TokenLabel":"a"}"#,
+            r#"{"Path":"/x.so","TokenLabel":"a","Pin":""}"#,
+            r#"{"Path":"/x.so","TokenLabel":"a","Pin":"canary","Pin":"1"}"#,
+            r#"{"Path":"/x.so","TokenLabel":"a","Pin":"canary","Path":"/y.so"}"#,
+            r#"{"Path":"/x.so","TokenLabel":"","Pin":"canary"}"#,
             r#"{"TokenLabel":"a","Pin":"canary"}"#,
             r#"{"Path":"/x.so","Pin":"canary"}"#,
             r#"{"Path":"/x.so","TokenLabel":"a","TokenSerial":"1","Pin":"canary"}"#,

@@ -31,16 +31,17 @@ pub(crate) fn find(session: &Session, class: sys::CK_OBJECT_CLASS, query: &KeyQu
     template.extend(query.id.as_ref().map(|id| Attribute::octets(sys::CKA_ID, id)));
     let without_label = template.clone();
     template.extend(query.label.as_ref().map(|label| Attribute::octets(sys::CKA_LABEL, label.as_bytes())));
-    let found = find_by(session, &template, query)?;
+    let found = find_by(session, &template, query)?.complete()?;
     if found.is_empty() && query.label.is_some() {
-        return find_by(session, &without_label, query);
+        let padded = find_by(session, &without_label, query)?;
+        return if padded.objects.is_empty() { Ok(Vec::new()) } else { padded.complete() };
     }
     Ok(found)
 }
 
 /// Every object of a class.
 pub(crate) fn all(session: &Session, class: sys::CK_OBJECT_CLASS) -> Result<Vec<Object>, Trouble> {
-    find_by(session, &[Attribute::class(class)], &KeyQuery::default())
+    find_by(session, &[Attribute::class(class)], &KeyQuery::default())?.complete()
 }
 
 /// The one object of a class that matches.
@@ -62,7 +63,7 @@ pub(crate) fn one(session: &Session, class: sys::CK_OBJECT_CLASS, query: &KeyQue
 
 /// The error for an object that is not there, with those that are.
 pub(crate) fn absent(session: &Session, class: sys::CK_OBJECT_CLASS, query: &KeyQuery) -> Result<Error, Trouble> {
-    let there = all(session, class)?;
+    let there = find_by(session, &[Attribute::class(class)], &KeyQuery::default())?.objects;
     let mut hints = Vec::new();
     if let Some(meant) = query.id.as_deref().and_then(from_hex) {
         let whether = if there.iter().any(|object| object.id == meant) { ", which is there" } else { "" };
@@ -87,10 +88,30 @@ pub(crate) fn noun(class: sys::CK_OBJECT_CLASS) -> &'static str {
     }
 }
 
-fn find_by(session: &Session, template: &[Attribute], query: &KeyQuery) -> Result<Vec<Object>, Trouble> {
+/// What a search found before it was given up.
+struct Found {
+    objects: Vec<Object>,
+    more: bool,
+}
+
+impl Found {
+    /// All there is: of less it could be told neither that a key is the only one, nor that a list is whole.
+    fn complete(self) -> Result<Vec<Object>, Trouble> {
+        if !self.more {
+            return Ok(self.objects);
+        }
+        let context = format!("more than {MOST} objects match");
+        Err(Trouble::Error(Error::new(ErrorKind::Unsupported, context).with_hint("state `id` or `object`")))
+    }
+}
+
+fn find_by(session: &Session, template: &[Attribute], query: &KeyQuery) -> Result<Found, Trouble> {
     let (library, handle) = (session.library(), session.handle());
     let mut found = Vec::new();
-    for object in library.find(handle, template, MOST)? {
+    let mut handles = library.find(handle, template, MOST + 1)?;
+    let more = handles.len() > MOST;
+    handles.truncate(MOST);
+    for object in handles {
         let names = match library.attributes(handle, object, [sys::CKA_ID, sys::CKA_LABEL]) {
             Ok(names) => names,
             // Deleted meanwhile by somebody else.
@@ -104,7 +125,7 @@ fn find_by(session: &Session, template: &[Attribute], query: &KeyQuery) -> Resul
             found.push(object);
         }
     }
-    Ok(found)
+    Ok(Found { objects: found, more })
 }
 
 impl Object {

@@ -82,6 +82,13 @@ pub trait Harness: Send + Sync + 'static {
         ErrorKind::NotFound
     }
 
+    /// A fault of the place, and not of the backend, for which that case fails: for stand-ins by others that are not quite
+    /// what they stand for. `case` is its name without that of the harness. It is run all the same, shown as ignored with
+    /// the fault, and fails should it pass.
+    fn known_fault(&self, _case: &str) -> Option<String> {
+        None
+    }
+
     /// URIs of the backend's scheme that are well-formed but wrong for it, beyond those the suite makes up itself:
     /// opening or using them must fail with kind [`InvalidUri`](kms_core::ErrorKind::InvalidUri).
     fn wrong_uris(&self) -> Vec<KeyUri> {

@@ -1,5 +1,7 @@
 //! Private keys: made, imported, and used.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest::{Digest as NativeDigest, SHA256, SHA384, SHA512};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{self, KeySize, OaepAlgorithm, OaepPrivateDecryptingKey, PrivateDecryptingKey};
@@ -8,7 +10,7 @@ use aws_lc_rs::signature::{self as lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25
 use kms_core::{HashAlgorithm, SignatureAlgorithm};
 use ml_dsa::{MlDsa44, MlDsa65, MlDsa87, MlDsaParams, SigningKey};
 use signature::Signer as _;
-use spki::EncodePublicKey as _;
+use spki::{DecodePublicKey as _, EncodePublicKey as _};
 
 use crate::judge;
 
@@ -125,7 +127,8 @@ impl Material {
             }
             (Self::Ecdsa(_) | Self::Rsa(_), Message::Raw(_) | Message::Digest(_)) => {
                 let digest = digest(algorithm, message)?;
-                Ok(judge::verify_digest(&spki, named(algorithm)?, digest.as_ref(), signature).is_ok())
+                let signature = low_s(&spki, signature);
+                Ok(judge::verify_digest(&spki, named(algorithm)?, digest.as_ref(), &signature).is_ok())
             }
             _ => misfit(algorithm),
         }
@@ -245,4 +248,15 @@ fn misfit<T>(algorithm: &str) -> Answer<T> {
 
 fn broken<T>(what: &str) -> Answer<T> {
     Err(super::answer::Refusal { status: 500, code: "KMSInternalException", message: what.into() })
+}
+
+/// A signature by a secp256k1 key with the smaller s: the service signs and verifies with either, the judge knows one.
+fn low_s<'a>(spki: &[u8], signature: &'a [u8]) -> Cow<'a, [u8]> {
+    if k256::ecdsa::VerifyingKey::from_public_key_der(spki).is_err() {
+        return signature.into();
+    }
+    match k256::ecdsa::Signature::from_der(signature) {
+        Ok(parsed) => parsed.normalize_s().to_der().as_bytes().to_vec().into(),
+        Err(_) => signature.into(),
+    }
 }

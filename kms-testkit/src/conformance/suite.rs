@@ -40,11 +40,14 @@ impl Cases {
     /// Adds a case; its name comes after that of the harness.
     pub(crate) fn add(&mut self, name: impl Display, case: impl FnOnce(&Suite) -> Outcome + Send + 'static) {
         let suite = Arc::clone(&self.suite);
+        let known_fault = suite.harness.known_fault(&name.to_string());
         let name = format!("{}::{name}", suite.harness.name());
-        self.trials.push(Trial::ignorable_test(name, move || match case(&suite) {
-            Ok(()) => Ok(Completion::Completed),
-            Err(Stop::Ignored(reason)) => Ok(Completion::ignored_with(reason)),
-            Err(Stop::Failed(reason)) => Err(Failed::from(reason)),
+        self.trials.push(Trial::ignorable_test(name, move || match (case(&suite), known_fault) {
+            (Ok(()), None) => Ok(Completion::Completed),
+            (Err(Stop::Failed(_)), Some(fault)) => Ok(Completion::ignored_with(format!("fails: {fault}"))),
+            (Ok(()), Some(fault)) => Err(Failed::from(format!("passes, though it is said of the place that {fault}"))),
+            (Err(Stop::Ignored(reason)), _) => Ok(Completion::ignored_with(reason)),
+            (Err(Stop::Failed(reason)), None) => Err(Failed::from(reason)),
         }));
     }
 

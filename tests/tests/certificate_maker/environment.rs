@@ -29,24 +29,24 @@ fn variables_stand_for_flags() {
 
 #[test]
 fn key_ids_of_services_become_their_uris() {
-    let place = Place::new();
     let version = "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1";
-    for (arguments, code, says) in [
+    let (aws, nowhere) = (Place::on_aws(), Place::new());
+    for (place, arguments, code, says) in [
         // Whoever has the backend gets its answer; without, that there is none.
-        ("--kms-type awskms --aws-region eu-west-1 --root-key-id alias/root".to_owned(), 7, "awskms"),
-        ("--kms-type awskms --root-key-id arn:aws:kms:eu-west-1:1:alias/a".to_owned(), 7, "awskms"),
-        (format!("--kms-type gcpkms --root-key-id {version}"), 7, "gcpkms"),
-        ("--kms-type azurekms --root-key-id azurekms:name=k;vault=v".to_owned(), 7, "azurekms"),
-        ("--kms-type hashivault --root-key-id k".to_owned(), 7, "hashivault"),
-        ("--kms-type awskms --root-key-id alias/root".to_owned(), 2, "--aws-region"),
-        ("--kms-type awskms --aws-region a --root-key-id arn:aws:kms:b:1:key/k".to_owned(), 2, "region b"),
-        ("--kms-type gcpkms --root-key-id projects/p".to_owned(), 2, "cryptoKeyVersions"),
-        ("--kms-type azurekms --root-key-id k".to_owned(), 2, "vault"),
-        ("--kms-type hashivault --root-key-id transit/k".to_owned(), 2, "without a path"),
-        ("--root-key-id alias/root".to_owned(), 2, "--kms-type"),
+        (&aws, "--kms-type awskms --aws-region eu-west-1 --root-key-id alias/root".to_owned(), 3, "alias/root"),
+        (&aws, "--kms-type awskms --root-key-id arn:aws:kms:us-east-1:210987654321:alias/a".to_owned(), 5, "arn:aws"),
+        (&nowhere, format!("--kms-type gcpkms --root-key-id {version}"), 7, "gcpkms"),
+        (&nowhere, "--kms-type azurekms --root-key-id azurekms:name=k;vault=v".to_owned(), 7, "azurekms"),
+        (&nowhere, "--kms-type hashivault --root-key-id k".to_owned(), 7, "hashivault"),
+        (&nowhere, "--kms-type awskms --root-key-id alias/root".to_owned(), 2, "--aws-region"),
+        (&nowhere, "--kms-type awskms --aws-region a --root-key-id arn:aws:kms:b:1:key/k".to_owned(), 2, "region b"),
+        (&nowhere, "--kms-type gcpkms --root-key-id projects/p".to_owned(), 2, "cryptoKeyVersions"),
+        (&nowhere, "--kms-type azurekms --root-key-id k".to_owned(), 2, "vault"),
+        (&nowhere, "--kms-type hashivault --root-key-id transit/k".to_owned(), 2, "without a path"),
+        (&nowhere, "--root-key-id alias/root".to_owned(), 2, "--kms-type"),
     ] {
         let said = place.fails(code, &format!("certificate_maker create a {arguments}"));
         assert!(said.contains(says), "{arguments}: {said}");
     }
-    assert!(place.snapshot().is_empty());
+    assert!(aws.snapshot().is_empty() && nowhere.snapshot().is_empty());
 }

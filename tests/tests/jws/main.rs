@@ -1,9 +1,10 @@
-//! JSON Web Signatures by software keys and by a SoftHSM token, verified by `PyJWT`, and the JWK read by it.
+//! JSON Web Signatures by software keys, a SoftHSM token and AWS KMS, verified by `PyJWT`, and the JWK read by it.
 
 use std::io;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
+use kms_testkit::aws::AwsKms;
 use kms_testkit::faults::{Fault, FaultySigner};
 use kms_testkit::pkcs11::{SoftHsm, reexec_with_softhsm};
 use kmskit::adapters::jws::{Jwk, JwsSigner, Map};
@@ -50,12 +51,14 @@ fn main() -> io::Result<ExitCode> {
     let softhsm = reexec_with_softhsm()?;
     softhsm.init_token("jws", "1234")?;
     let module = SoftHsm::module()?.display().to_string();
+    let aws = AwsKms::start()?;
     let mut trials =
         vec![Trial::test("refusals", refusals), Trial::test("the_real_error_is_given", the_real_error_is_given)];
     // One more backend is one more line.
     for (backend, place, name) in [
         ("softkms", "softkms:mode=memory".to_owned(), "name"),
         ("pkcs11", format!("pkcs11:token=jws?module-path={module}&pin-value=1234"), "object"),
+        ("awskms", aws.uri(), "name"),
     ] {
         for (key_type, algorithm, jose) in ALGORITHMS {
             let place = place.parse::<KeyUri>().map_err(io::Error::other)?;

@@ -38,6 +38,10 @@ fn signatures_over_files_of_every_size_verify() {
             for size in [0, 1, 4095, 4096, 4097, 300_000] {
                 let what = format!("{uri} {size}");
                 place.shell("rm -f sig");
+                if !place.signs(key_type, size) {
+                    place.fails(2, &format!("sign_file sign --key {uri} --out sig {size}"));
+                    continue;
+                }
                 assert_eq!(place.ok(&format!("sign_file sign --key {uri} --out sig {size}")), "");
                 // OpenSSL's one-shot algorithms take no empty input.
                 if key_type != "ed25519" {

@@ -7,7 +7,7 @@ use crate::files::edit;
 
 /// A token with an intermediate's key of identifier `73 71` and label `step ca`, its certificate, and a `ca.json` in step's spelling.
 fn authority(pin: &str) -> Place {
-    let [_, place] = Place::on_every_backend();
+    let [_, place, ..] = Place::on_every_backend();
     let module = SoftHsm::module().unwrap().display().to_string();
     let key = format!("pkcs11:token=test;id=%73%71;object=step%20ca?module-path={module}&pin-value=1234");
     place.ok(&format!("kms create {key} --type ec-p256"));

@@ -20,13 +20,52 @@ fn not_here(kms: &Value, key: &str, uri: &str) {
 
 #[test]
 fn aws() {
-    let arn = format!("arn:aws:kms:us-east-1:123456789012:key/{ID}");
-    let kms = json!({ "type": "awskms", "region": "us-east-1", "profile": "ca" });
-    not_here(&kms, ID, &format!("awskms:key-id={ID};region=us-east-1;profile=ca"));
-    not_here(&kms, &arn, &format!("awskms:key-id={arn};region=us-east-1;profile=ca"));
-    not_here(&kms, &format!("awskms:key-id={ID}"), &format!("awskms:key-id={ID};region=us-east-1;profile=ca"));
-    let kms = json!({ "uri": "awskms:region=eu-west-1;credentials-file=/etc/aws" });
-    not_here(&kms, "alias/Root", "awskms:key-id=alias/Root;region=eu-west-1?credentials-file=/etc/aws");
+    let place = Place::on_aws();
+    let made = place.ok(&format!("kms create {}", place.uri("Root")));
+    place.ok("pki_init");
+    place.ok(&format!("csr {} --subject CN=CA --out ca.csr", place.uri("Root")));
+    place.ok(
+        "sign_csr --key softkms:name=root;dir=pki/keys --ca pki/root_ca.crt --profile subordinate-ca --csr ca.csr --out ca.crt",
+    );
+    let arn = made.trim().strip_prefix("awskms:key-id=").unwrap();
+    let id = arn.rsplit('/').next().unwrap();
+    let opens = |kms: &Value, key: &str, uri: &str| {
+        place.write(
+            "ca.json",
+            json!({ "root": "pki/root_ca.crt", "crt": "ca.crt", "key": key, "kms": kms }).to_string(),
+        );
+        let said = place.ok("step_config ca.json");
+        assert!(said.contains("is the key of `crt`") && said.contains(&format!("    URI: {uri}\n")), "{said}");
+    };
+    let kms = json!({ "type": "awskms", "region": "us-east-1" });
+    opens(&kms, id, &format!("awskms:key-id={id};region=us-east-1"));
+    opens(&kms, arn, &format!("awskms:key-id={arn};region=us-east-1"));
+    opens(&kms, &format!("awskms:key-id={id}"), &format!("awskms:key-id={id};region=us-east-1"));
+    opens(&json!({ "uri": "awskms:region=us-east-1" }), "alias/Root", "awskms:key-id=alias/Root;region=us-east-1");
+}
+
+/// The profile and the file are looked for, with the URI that names them.
+#[test]
+fn aws_with_credentials_that_are_not_there() {
+    let place = Place::on_aws();
+    for (code, kms, key, says) in [
+        (
+            5,
+            json!({ "type": "awskms", "region": "us-east-1", "profile": "absent" }),
+            ID,
+            [&*format!("URI: awskms:key-id={ID};region=us-east-1;profile=absent\n"), "Unauthenticated: "],
+        ),
+        (
+            3,
+            json!({ "uri": "awskms:region=eu-west-1;credentials-file=/absent/aws" }),
+            "alias/Root",
+            ["URI: awskms:key-id=alias/Root;region=eu-west-1?credentials-file=/absent/aws\n", "NotFound: "],
+        ),
+    ] {
+        place.write("ca.json", json!({ "key": key, "kms": kms }).to_string());
+        let said = place.run("step_config ca.json").ended_with(code).stdout();
+        assert!(said.starts_with("✘ key\n") && says.iter().all(|words| said.contains(words)), "{said}");
+    }
 }
 
 #[test]

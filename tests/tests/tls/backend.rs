@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use kms_testkit::aws::AwsKms;
 use kms_testkit::pkcs11::SoftHsm;
 
 use crate::process::{self, Ended, Server};
@@ -14,21 +15,22 @@ pub(crate) struct Backend {
     /// With the key's name in place of `NAME`.
     uri: String,
     softhsm: Option<SoftHsm>,
+    aws: Option<AwsKms>,
     /// Keys in files are made here.
     _directory: Option<tempfile::TempDir>,
 }
 
 impl Backend {
     /// All of them.
-    pub(crate) fn all() -> [Self; 2] {
-        [Self::soft(), Self::softhsm()]
+    pub(crate) fn all() -> [Self; 3] {
+        [Self::soft(), Self::softhsm(), Self::aws()]
     }
 
     pub(crate) fn soft() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let uri = format!("softkms:name=NAME;dir={}", directory.path().display());
         let key_types = &["ec-p256", "ec-p384", "ec-p521", "rsa-2048", "ed25519"];
-        Self { name: "softkms", key_types, uri, softhsm: None, _directory: Some(directory) }
+        Self { name: "softkms", key_types, uri, softhsm: None, aws: None, _directory: Some(directory) }
     }
 
     pub(crate) fn softhsm() -> Self {
@@ -41,7 +43,14 @@ impl Backend {
         softhsm.init_token("tls", "1234").unwrap();
         let uri = format!("pkcs11:token=tls;object=NAME?module-path={module}&max-sessions=64&pin-value=1234");
         let key_types = &["ec-p256", "rsa-2048"];
-        Self { name: "SoftHSM", key_types, uri, softhsm: Some(softhsm), _directory: None }
+        Self { name: "SoftHSM", key_types, uri, softhsm: Some(softhsm), aws: None, _directory: None }
+    }
+
+    fn aws() -> Self {
+        let uri = "awskms:name=NAME;region=us-east-1".to_owned();
+        let key_types = &["ec-p256", "ec-p384", "rsa-2048", "ed25519"];
+        let aws = Some(AwsKms::start().unwrap());
+        Self { name: "AWS-KMS", key_types, uri, softhsm: None, aws, _directory: None }
     }
 
     /// The URI of a key, there or not.
@@ -60,6 +69,7 @@ impl Backend {
     pub(crate) fn command(&self, example: &str) -> Command {
         let program = kmskit_tests::programs::example(example);
         let mut command = self.softhsm.as_ref().map_or_else(|| Command::new(&program), |hsm| hsm.command(&program));
+        command.envs(self.aws.iter().flat_map(AwsKms::environment));
         // Two, whatever the machine has.
         command.env("TOKIO_WORKER_THREADS", "2");
         command

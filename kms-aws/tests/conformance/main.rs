@@ -1,21 +1,39 @@
-//! The suite on the stand-in.
+//! The suite on the stand-in, and on `MiniStack`, an AWS by other people.
+
+mod ministack;
 
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use kms_aws::Aws;
-use kms_core::{DecryptionAlgorithm, ErrorKind, KeyUri, Registry, SignatureAlgorithm};
+use kms_core::{DecryptionAlgorithm, ErrorKind, KeyType, KeyUri, Registry, SignatureAlgorithm};
 use kms_testkit::aws::AwsKms;
 use kms_testkit::conformance::{self, Harness};
 
+use crate::ministack::MiniStack;
+
 fn main() -> ExitCode {
     let server = AwsKms::start().expect("the stand-in starts");
-    conformance::run([Account { name: "awskms", place: server.uri() }])
+    let ministack = MiniStack::start();
+    let accounts = [
+        Account { name: "awskms", place: server.uri(), lacks: |_| None, known_fault: |_| None },
+        Account {
+            name: "ministack",
+            place: ministack.uri(),
+            lacks: ministack::lacks,
+            known_fault: ministack::known_fault,
+        },
+    ];
+    conformance::run(accounts)
 }
 
 struct Account {
     name: &'static str,
     place: String,
+    /// What the service has, and this one has not.
+    lacks: fn(KeyType) -> Option<&'static str>,
+    /// What it does otherwise than the service, by case.
+    known_fault: fn(&str) -> Option<&'static str>,
 }
 
 impl Harness for Account {
@@ -39,6 +57,10 @@ impl Harness for Account {
         &["delete", "search", "decryption", "import"]
     }
 
+    fn key_type_unsupported(&self, key_type: KeyType) -> Option<String> {
+        (self.lacks)(key_type).map(str::to_owned)
+    }
+
     fn decryption_unsupported(&self, algorithm: DecryptionAlgorithm) -> Option<String> {
         let able = matches!(algorithm, DecryptionAlgorithm::RsaOaepSha1 | DecryptionAlgorithm::RsaOaepSha256);
         (!able).then(|| "AWS KMS decrypts with OAEP and SHA-1 or SHA-256 only".into())
@@ -50,6 +72,10 @@ impl Harness for Account {
 
     fn deleted_is(&self) -> ErrorKind {
         ErrorKind::KeyUnusable
+    }
+
+    fn known_fault(&self, case: &str) -> Option<String> {
+        (self.known_fault)(case).map(str::to_owned)
     }
 
     fn wrong_uris(&self) -> Vec<KeyUri> {
