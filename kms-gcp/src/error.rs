@@ -139,7 +139,7 @@ impl Fault {
             Cause::Connection | Cause::Timeout | Cause::Response => ErrorKind::Unavailable,
             Cause::Request => ErrorKind::InvalidArgument,
             Cause::Service if self.is_api_disabled() => ErrorKind::PermissionDenied,
-            Cause::Service => match (self.code.as_ref().and_then(row), self.status) {
+            Cause::Service => match (self.code.and_then(row), self.status) {
                 (Some(row), _) => row.1,
                 (None, Some(429)) => ErrorKind::Throttled,
                 (None, Some(500..)) => ErrorKind::Unavailable,
@@ -173,7 +173,7 @@ impl Fault {
             Cause::Service if self.kind() == ErrorKind::PermissionDenied => self.denied(),
             Cause::Service => match self.state() {
                 Some((state, remedy)) => format!("its state is {state}{remedy}"),
-                None => self.code.as_ref().and_then(row).map(|row| row.2.to_owned()).unwrap_or_default(),
+                None => self.code.and_then(row).map(|row| row.2.to_owned()).unwrap_or_default(),
             },
         }
     }
@@ -224,7 +224,7 @@ impl From<google_cloud_kms_v1::Error> for Fault {
         let status = error.http_status_code();
         if let Some(said) = error.status() {
             let mut fault = Self::of(Cause::Service, clean(&said.message));
-            (fault.code, fault.status) = (Some(said.code.clone()), status);
+            (fault.code, fault.status) = (Some(said.code), status);
             for detail in &said.details {
                 if let StatusDetails::ErrorInfo(info) = detail {
                     fault.reason = clean(&info.reason);
@@ -277,8 +277,8 @@ pub(crate) fn integrity(context: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Integrity, format!("cloudkms: {context}"))
 }
 
-fn row(code: &Code) -> Option<&'static (Code, ErrorKind, &'static str)> {
-    TABLE.iter().find(|row| row.0 == *code)
+fn row(code: Code) -> Option<&'static (Code, ErrorKind, &'static str)> {
+    TABLE.iter().find(|row| row.0 == code)
 }
 
 /// The texts of an error of the client and all beneath, each once.
@@ -380,7 +380,7 @@ mod tests {
             (401, ErrorKind::Unauthenticated, true),
             (403, ErrorKind::PermissionDenied, true),
         ] {
-            let page = google_cloud_kms_v1::Error::http(status, Default::default(), "<html>canary".into());
+            let page = google_cloud_kms_v1::Error::http(status, <_>::default(), "<html>canary".into());
             let fault = Fault::from(page);
             assert_eq!((fault.kind(), fault.may_pass()), (kind, passes), "{status}");
             assert!(!format!("{fault:?} {fault} {}", fault.clone().in_context("sign").chain()).contains("canary"));

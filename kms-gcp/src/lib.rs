@@ -4,7 +4,7 @@
 //!
 //! | URI | what |
 //! |---|---|
-//! | `cloudkms:projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/1` | a key version: what signs |
+//! | `cloudkms:projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/1` | a key version: what signs. Version 1 may also be created: with its key |
 //! | `cloudkms:projects/P/locations/L/keyRings/R/cryptoKeys/K` | a key, to be created, or whose versions are searched |
 //! | `cloudkms:projects/P/locations/L/keyRings/R`, `cloudkms:projects/P/locations/L` | where to search |
 //! | `gcpkms://projects/…/cryptoKeyVersions/1`, `gcpkms://projects/…/versions/1` | the same, as sigstore writes them |

@@ -237,18 +237,18 @@ impl NewKey {
         Ok(info)
     }
 
-    /// The name of the key to be made. A version that is named can only be one that is there.
+    /// The name of the key to be made. A new key's first version is 1, so that may be named; another version can only be
+    /// one that is there.
     async fn check_name(&self) -> Result<KeyName> {
         let version = match &self.name {
             ResourceName::Key(key) => return Ok(key.clone()),
+            ResourceName::Version(version) if version.number == 1 => return Ok(version.key.clone()),
             ResourceName::Version(version) => version,
             other => return Err(bad_uri(format!("{other} is no key"))),
         };
         match KeyInfo::look(&self.connection, version, self.deadline).await {
-            Err(Missing::Fault(fault)) if fault.is_not_found() => {
-                Err(bad_uri("the number of a new version is chosen by Cloud KMS")
-                    .with_hint(format!("write `{}`", version.key)))
-            }
+            Err(Missing::Fault(fault)) if fault.is_not_found() => Err(bad_uri("the first version of a new key is 1")
+                .with_hint(format!("write `{}` or `{}`", version.key, version.key.version(1)))),
             Err(Missing::Fault(fault)) if !fault.is_about_state() => {
                 Err(fault.in_context(format!("look whether there is {version}")))
             }
