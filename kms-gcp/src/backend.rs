@@ -20,6 +20,7 @@ pub struct Gcp {
     any_endpoint: bool,
     newest: bool,
     key_options: GcpKeyOptions,
+    attestation_roots: Vec<Vec<u8>>,
 }
 
 impl Gcp {
@@ -64,6 +65,13 @@ impl Gcp {
         self
     }
 
+    /// Trusts another root, a DER certificate, to vouch for HSMs, beside those of Cavium and Google.
+    #[must_use]
+    pub fn with_attestation_root(mut self, certificate: impl Into<Vec<u8>>) -> Self {
+        self.attestation_roots.push(certificate.into());
+        self
+    }
+
     pub(crate) fn client(&self) -> Option<&KeyManagementService> {
         self.client.as_ref()
     }
@@ -78,6 +86,10 @@ impl Gcp {
 
     pub(crate) fn takes_newest(&self) -> bool {
         self.newest
+    }
+
+    pub(crate) fn attestation_roots(&self) -> &[Vec<u8>] {
+        &self.attestation_roots
     }
 
     pub(crate) fn key_options(&self) -> &GcpKeyOptions {
@@ -106,6 +118,7 @@ impl fmt::Debug for Gcp {
             .field("any_endpoint", &self.any_endpoint)
             .field("newest", &self.newest)
             .field("key_options", &self.key_options)
+            .field("attestation_roots", &self.attestation_roots.len())
             .finish()
     }
 }

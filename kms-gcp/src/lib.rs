@@ -66,6 +66,7 @@
 #![forbid(unsafe_code)]
 
 mod algorithm;
+mod attestation;
 mod backend;
 mod capability;
 mod checksum;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kms_core::{
-    Decrypter, Error, ErrorKind, Key, KeyDeleter, KeyImporter, KeyManager, KeySearcher, KeySpec, KeyUri,
+    Attester, Decrypter, Error, ErrorKind, Key, KeyDeleter, KeyImporter, KeyManager, KeySearcher, KeySpec, KeyUri,
     OperationPolicy, PublicKey, Result, SignatureAlgorithm, Signer,
 };
 
@@ -182,6 +182,10 @@ impl KeyManager for GcpKeyManager {
     }
 
     fn as_key_searcher(&self) -> Option<&dyn KeySearcher> {
+        Some(self)
+    }
+
+    fn as_attester(&self) -> Option<&dyn Attester> {
         Some(self)
     }
 
