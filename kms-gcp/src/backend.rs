@@ -72,6 +72,16 @@ impl Gcp {
         self
     }
 
+    /// The manager that a registry gives, with what Cloud KMS does beyond what all places do: versions, switching off and
+    /// on, restoring. No request.
+    ///
+    /// # Errors
+    /// `InvalidUri`; `NotFound` and `PermissionDenied` for the credentials file.
+    #[allow(clippy::unused_async, reason = "as with the other services, where opening a place waits")]
+    pub async fn manager(&self, uri: &KeyUri, options: &OpenOptions) -> Result<GcpKeyManager> {
+        GcpKeyManager::open(self.clone(), Stated::read(uri, self.any_endpoint)?, options.policy.clone())
+    }
+
     pub(crate) fn client(&self) -> Option<&KeyManagementService> {
         self.client.as_ref()
     }
@@ -105,8 +115,7 @@ impl Backend for Gcp {
 
     /// No request: looks whether the credentials file, if one is stated, can be read.
     async fn open(&self, uri: &KeyUri, options: &OpenOptions) -> Result<Arc<dyn KeyManager>> {
-        let stated = Stated::read(uri, self.any_endpoint)?;
-        Ok(Arc::new(GcpKeyManager::open(self.clone(), stated, options.policy.clone())?))
+        Ok(Arc::new(self.manager(uri, options).await?))
     }
 }
 

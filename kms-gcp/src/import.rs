@@ -135,7 +135,11 @@ async fn job(new: &NewKey, key: &KeyName) -> Result<ImportJob> {
     let mut pause = FIRST_PAUSE;
     loop {
         if job.name != name || job.import_method != wanted.import_method || job.protection_level != new.level {
-            return Err(integrity(format!("asked for the import job {name}, the answer is about `{}`", job.name)));
+            let (level, found) = (&new.level, &job.protection_level);
+            return Err(integrity(format!(
+                "asked for the import job {name} in {level:?}, got `{}` in {found:?}",
+                job.name
+            )));
         }
         let usable = job.public_key.as_ref().is_some_and(|key| !key.pem.is_empty());
         match job.state {
