@@ -147,7 +147,7 @@ impl Shared {
                 Some(Twist::Cut) => return,
                 Some(Twist::Html(status)) => (status, "<html>canary</html>".to_owned()),
                 Some(Twist::Refuse(http, code, message, details)) => {
-                    (http, refusal(http, code, message, details).to_string())
+                    (http, refusal(http, code, message, &details).to_string())
                 }
                 other => {
                     if let Some(Twist::Request(change)) = other {
@@ -164,7 +164,7 @@ impl Shared {
                             }
                             (200, answer.to_string())
                         }
-                        Err((http, code, message)) => (http, refusal(http, code, &message, json!([])).to_string()),
+                        Err((http, code, message)) => (http, refusal(http, code, &message, &json!([])).to_string()),
                     }
                 }
             };
@@ -245,7 +245,7 @@ fn operation(request: &Request) -> String {
     format!("{verb} {collection}")
 }
 
-fn refusal(http: u16, code: &str, message: &str, details: Value) -> Value {
+fn refusal(http: u16, code: &str, message: &str, details: &Value) -> Value {
     json!({ "error": { "code": http, "status": code, "message": message, "details": details } })
 }
 
