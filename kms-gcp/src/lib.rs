@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `credentials-file` | JSON of a service account, a user, workload identity federation or impersonation |
 //! | `impersonate-service-account` | an account to act as, with those credentials |
-//! | `endpoint-url` | another address of the service: https, or a plain one on this machine |
+//! | `endpoint-url` | another address of the service: https, or a plain one on this machine; else `CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS` |
 //! | `alg` (path only) | the signature algorithm; of a new RSA key, for ever |
 //! | `label=KEY=VALUE` (path only) | for searches |
 //!

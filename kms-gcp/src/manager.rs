@@ -43,14 +43,16 @@ impl GcpKeyManager {
                 "leave `credentials-file`, `impersonate-service-account` and, with a client, `endpoint-url` out",
             )
         };
+        // What the environment says is not written into URIs: it says so to whoever reads them there.
+        let whole = || place.clone().with_ambient_endpoint(backend.allows_any_endpoint());
         let source = match (backend.client(), backend.credentials()) {
             (Some(_), _) if place != Place::default() => return Err(others()),
             (None, Some(_)) if place.credentials_file.is_some() || place.impersonate.is_some() => return Err(others()),
             (Some(client), _) => Source::Ready(client.clone()),
-            (None, Some(credentials)) => Source::Credentials(credentials.clone(), place.clone()),
+            (None, Some(credentials)) => Source::Credentials(credentials.clone(), whole()?),
             (None, None) => {
                 place.check_file()?;
-                Source::Place(place.clone())
+                Source::Place(whole()?)
             }
         };
         let connection = Arc::new(Connection::new(source, policy));

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use kms_core::uri::{Attributes, KeyUriBuilder, Value};
+use kms_core::uri::{Attributes, KeyUriBuilder};
 use kms_core::{Error, ErrorKind, KeyUri, Result, SignatureAlgorithm};
 use url::{Host, Url};
 
@@ -12,6 +12,9 @@ use crate::resource_name::ResourceName;
 
 /// The scheme in which sigstore writes the names.
 const SIGSTORE: &str = "gcpkms";
+
+/// Where `gcloud` takes the service's address from, if it is not Google's own.
+const ENDPOINT: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS";
 
 /// What one URI states, each attribute taken.
 #[derive(Clone, Debug)]
@@ -81,10 +84,27 @@ impl Place {
             None => None,
         };
         let endpoint_url = match endpoint_url {
-            Some(value) => Some(endpoint(&value, any_endpoint)?),
+            Some(value) => Some(endpoint(value.text()?, any_endpoint).map_err(|expected| value.misfit(expected))?),
             None => None,
         };
         Ok(Self { credentials_file, impersonate, endpoint_url })
+    }
+
+    /// With the endpoint that the environment says, unless the URI does.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that is neither https nor on this machine, unless `any_endpoint`.
+    pub(crate) fn with_ambient_endpoint(mut self, any_endpoint: bool) -> Result<Self> {
+        if self.endpoint_url.is_none()
+            && let Ok(text) = std::env::var(ENDPOINT)
+            && !text.is_empty()
+        {
+            self.endpoint_url = Some(endpoint(&text, any_endpoint).map_err(|expected| {
+                Error::new(ErrorKind::InvalidArgument, format!("cloudkms: the value of {ENDPOINT} is not understood"))
+                    .with_hint(format!("it takes {expected}"))
+            })?);
+        }
+        Ok(self)
     }
 
     /// Whether a key's URI, as far as it says with whose rights and where, means this place.
@@ -179,19 +199,20 @@ fn is_account(text: &str) -> bool {
     })
 }
 
-/// An endpoint to which access tokens may be sent. `url` reads more than a URL is, but says itself what it understood.
-fn endpoint(value: &Value<'_>, any_endpoint: bool) -> Result<String> {
+/// An endpoint to which access tokens may be sent, or what to write. `url` reads more than a URL is, but says itself what
+/// it understood.
+fn endpoint(text: &str, any_endpoint: bool) -> Result<String, &'static str> {
     const FORM: &str = "`https://HOST` or, on this machine, `http://127.0.0.1:PORT`";
-    let text = value.text()?;
-    let url = Url::parse(text).map_err(|_| value.misfit(FORM))?;
+    let url = Url::parse(text).map_err(|_| FORM)?;
     let plain =
         url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let written = || url.as_str().trim_end_matches('/').to_owned();
     match url.scheme() {
-        _ if !plain || text.contains(char::is_whitespace) => Err(value.misfit("a URL without user, `?` or `#`")),
-        "https" if url.host().is_some() => Ok(url.into()),
-        "http" if is_local(&url) || any_endpoint => Ok(url.into()),
-        "http" => Err(value.misfit("https, unless the endpoint is on this machine")),
-        _ => Err(value.misfit(FORM)),
+        _ if !plain || text.contains(char::is_whitespace) => Err("a URL without user, `?` or `#`"),
+        "https" if url.host().is_some() => Ok(written()),
+        "http" if is_local(&url) || any_endpoint => Ok(written()),
+        "http" => Err("https, unless the endpoint is on this machine"),
+        _ => Err(FORM),
     }
 }
 
