@@ -15,6 +15,9 @@ use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use aws_smithy_http_client::Builder as HttpClientBuilder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use kms_aws::Aws;
 use kms_core::{KeyManager, KeySpec, KeyType, OpenOptions, OperationPolicy, Signer, block_on};
 use kms_testkit::aws::{AwsKms, Credentials as Known};
@@ -114,6 +117,7 @@ fn bare(server: &AwsKms) -> Client {
         .build();
     let config = aws_sdk_kms::Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
         .region(Region::new("us-east-1"))
         .endpoint_url(server.endpoint())
         .credentials_provider(Credentials::new(known.access_key_id, known.secret_access_key, None, None, "bench"))

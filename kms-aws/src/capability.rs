@@ -1,5 +1,6 @@
 //! What an account can do beside signing: deletion, search, decryption, import.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -34,7 +35,8 @@ impl KeyDeleter for AwsKeyManager {
 
 /// A `GetPublicKey` for each key, and one `ListKeys` per 100, unless the query names the key; with `tag`, one
 /// `ListResourceTags` for each key too. Needs the permissions of those names. Keys without a public key, those that are
-/// disabled or on their way, and those that the caller may not read, are left out.
+/// disabled or on their way, and those that the caller may not read, are left out; when no key may be read at all, that is
+/// the error.
 #[async_trait]
 impl KeySearcher for AwsKeyManager {
     async fn search_keys(&self, query: &KeyUri) -> Result<Vec<Key>> {
@@ -132,6 +134,7 @@ impl Search {
             None => self.list().await?,
         };
         let (search, mut reading, mut found) = (Arc::new(self), JoinSet::new(), Vec::new());
+        let (mut denied, mut readable) = (None, is_named);
         loop {
             while reading.len() < AT_ONCE
                 && let Some(key) = left.pop()
@@ -139,15 +142,28 @@ impl Search {
                 let search = Arc::clone(&search);
                 reading.spawn(async move { (search.read(&key).await, key) });
             }
-            let Some(read) = reading.join_next().await else { return Ok(found) };
+            let Some(read) = reading.join_next().await else {
+                // Not one of all the keys may be read: that is not the same as none.
+                return match denied {
+                    Some(error) if !readable => Err(error),
+                    _ => Ok(found),
+                };
+            };
             let (read, key) = read.map_err(|_| Error::new(ErrorKind::Other, "search keys: request panicked"))?;
             match read {
-                Ok(info) => found.extend(info),
+                Ok(info) => {
+                    readable = true;
+                    found.extend(info);
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error)
                     if is_of_the_key(error.kind()) && !(is_named && error.kind() == ErrorKind::PermissionDenied) =>
                 {
                     tracing::debug!(%key, kind = error.kind().name(), %error, "key left out of the search");
+                    match error.kind() {
+                        ErrorKind::PermissionDenied => denied = Some(error),
+                        _ => readable = true,
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -166,7 +182,7 @@ impl Search {
     }
 
     async fn list(&self) -> Result<Vec<KeyId>> {
-        let (mut keys, mut marker) = (Vec::new(), None);
+        let (mut keys, mut marker, mut pages) = (Vec::new(), None, Pages::of("keys"));
         loop {
             let from = &marker;
             let page = self.connection.send("list keys", self.deadline, Repeat::Yes, |client| {
@@ -178,19 +194,16 @@ impl Search {
                 let arn = entry.key_arn.or(entry.key_id).unwrap_or_default();
                 keys.push(arn.parse().map_err(|_| integrity(format!("a key of the list has the name `{arn}`")))?);
             }
-            match page.next_marker.filter(|_| page.truncated) {
-                Some(next) if Some(&next) != marker.as_ref() => marker = Some(next),
-                None if page.truncated => {
-                    return Err(integrity("the list of keys is cut off without saying where it goes on"));
-                }
-                _ => return Ok(keys),
+            marker = pages.next(page.next_marker, page.truncated)?;
+            if marker.is_none() {
+                return Ok(keys);
             }
         }
     }
 
     async fn is_tagged(&self, arn: &str) -> Result<bool> {
         let Some((name, value)) = &self.filter.tag else { return Ok(true) };
-        let mut marker = None;
+        let (mut marker, mut pages) = (None, Pages::of("tags"));
         loop {
             let from = &marker;
             let page = self.connection.send("list tags", self.deadline, Repeat::Yes, |client| {
@@ -201,10 +214,34 @@ impl Search {
             if page.tags.unwrap_or_default().iter().any(|tag| tag.tag_key == *name && tag.tag_value == *value) {
                 return Ok(true);
             }
-            match page.next_marker.filter(|_| page.truncated) {
-                Some(next) if Some(&next) != marker.as_ref() => marker = Some(next),
-                _ => return Ok(false),
+            marker = pages.next(page.next_marker, page.truncated)?;
+            if marker.is_none() {
+                return Ok(false);
             }
+        }
+    }
+}
+
+/// The pages of a list, which must go on to its end: of a part it could not be told what is missing.
+struct Pages {
+    what: &'static str,
+    seen: BTreeSet<String>,
+}
+
+impl Pages {
+    fn of(what: &'static str) -> Self {
+        Self { what, seen: BTreeSet::new() }
+    }
+
+    /// Where the list goes on, if it does.
+    fn next(&mut self, marker: Option<String>, truncated: bool) -> Result<Option<String>> {
+        match marker.filter(|marker| !marker.is_empty()) {
+            Some(marker) if self.seen.insert(marker.clone()) => Ok(Some(marker)),
+            Some(_) => Err(integrity(format!("the list of {} goes on where it has been", self.what))),
+            None if truncated => {
+                Err(integrity(format!("the list of {} is cut off without saying where it goes on", self.what)))
+            }
+            None => Ok(None),
         }
     }
 }

@@ -231,7 +231,7 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, HttpResponse>) -> Self {
-        let code = error.code().unwrap_or_default().to_owned();
+        let code = error.code().filter(|code| is_code(code)).unwrap_or_default().to_owned();
         let message = clean(error.message().unwrap_or_default());
         let status = error.raw_response().map(|response| response.status().as_u16());
         let request_id = error.request_id().map(clean);
@@ -283,7 +283,8 @@ pub(crate) fn bad_uri(context: impl fmt::Display) -> Error {
 
 /// An answer that is not one to what was asked.
 pub(crate) fn integrity(context: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::Integrity, format!("awskms: {context}"))
+    // It quotes what was answered.
+    Error::new(ErrorKind::Integrity, clean(&format!("awskms: {context}")))
 }
 
 fn row(code: &str) -> Option<&'static (&'static str, ErrorKind, &'static str)> {
@@ -315,6 +316,11 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
         next = error.source();
     }
     clean(&texts.join(": "))
+}
+
+/// Whether it can be the name of an exception, and not another text in its place.
+fn is_code(text: &str) -> bool {
+    text.len() <= 128 && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | ':' | '#'))
 }
 
 /// A text of others, fit to be shown: one line, not too long, and nothing at all where it may repeat a signed request.

@@ -87,7 +87,12 @@ impl AwsKeyManager {
         }
         let native = algorithm::key_spec(spec.key_type)?;
         let usage = usage(spec)?;
-        let made: Arc<Mutex<Option<String>>> = Arc::default();
+        if let Some(KeyId::Alias(alias)) = &stated.key
+            && alias.starts_with("alias/aws/")
+        {
+            return Err(bad_uri("names that begin with `aws/` are for AWS's own keys").with_hint("choose another name"));
+        }
+        let progress: Arc<Mutex<Progress>> = Arc::default();
         let deadline = self.connection.policy().deadline();
         let new = NewKey {
             connection: Arc::clone(&self.connection),
@@ -98,14 +103,19 @@ impl AwsKeyManager {
             options: options.clone(),
             material,
             deadline,
-            made: Arc::clone(&made),
+            progress: Arc::clone(&progress),
         };
         let finished = run_to_the_end(operation, deadline, async move { new.make().await }).await;
         let (arn, public_key) = finished.map_err(|error| {
-            let made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            match made.as_deref() {
-                Some(arn) => error.in_context(format!("the key {arn} was made and exists, but is not complete")),
-                None => error,
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*progress {
+                Progress::Made(arn) => {
+                    error.in_context(format!("the key {arn} was made and exists, but is not complete"))
+                }
+                Progress::Asked if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+                    error.with_hint("it is not known whether the key was made: search before trying again")
+                }
+                _ => error,
             }
         })?;
         if public_key.key_type() != spec.key_type {
@@ -126,15 +136,26 @@ struct NewKey {
     options: AwsKeyOptions,
     material: Option<Material>,
     deadline: Deadline,
-    /// The ARN, as soon as there is a key.
-    made: Arc<Mutex<Option<String>>>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+/// How far it got, for the one who stops waiting.
+#[derive(Debug, Default)]
+enum Progress {
+    #[default]
+    Nothing,
+    /// `CreateKey` was sent.
+    Asked,
+    /// There is a key, of this ARN.
+    Made(String),
 }
 
 impl NewKey {
     async fn make(self) -> Result<(String, PublicKey)> {
         self.check_absent().await?;
+        self.note(Progress::Asked);
         let arn = self.create().await?;
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(arn.clone());
+        self.note(Progress::Made(arn.clone()));
         self.recent.note(&arn);
         let id: KeyId =
             arn.parse().map_err(|_| integrity(format!("the new key has a name that is no ARN: `{arn}`")))?;
@@ -151,6 +172,10 @@ impl NewKey {
             return Err(integrity("the imported key has another public key"));
         }
         Ok((arn, info.public_key))
+    }
+
+    fn note(&self, progress: Progress) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 
     /// Whether the name is free. What has a name and cannot be read is there all the same.
@@ -196,15 +221,7 @@ impl NewKey {
             let request = request.customize().config_override(patient(self.deadline));
             async move { Ok(request.send().await?) }
         });
-        let answer: CreateKeyOutput = answer.await.map_err(|fault| {
-            let unknown = fault.kind() == ErrorKind::Unavailable;
-            let error = fault.in_context("create key");
-            if unknown {
-                error.with_hint("it is not known whether the key was made: search before trying again")
-            } else {
-                error
-            }
-        })?;
+        let answer: CreateKeyOutput = answer.await.map_err(|fault: Fault| fault.in_context("create key"))?;
         let arn = answer.key_metadata.and_then(|metadata| metadata.arn).unwrap_or_default();
         if arn.is_empty() { Err(integrity("the answer to CreateKey has no ARN")) } else { Ok(arn) }
     }

@@ -57,6 +57,8 @@ pub mod aws;
 pub mod conformance;
 pub mod faults;
 pub mod judge;
+#[cfg(feature = "piv")]
+pub mod piv;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 

@@ -26,6 +26,29 @@ fn a_creation_without_answer_is_not_repeated() {
     }
 }
 
+#[test]
+fn a_creation_that_is_never_answered_says_what_is_not_known() {
+    let server = AwsKms::start().unwrap();
+    let manager = manager(&server.uri(), Duration::from_millis(900));
+    server.set("CreateKey", Fault::Hang);
+    let name = manager_uri(&server.uri()).with_path("name", "ca").unwrap();
+    let error = block_on(manager.create_key(&name, &spec())).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable), "{}", error.chain());
+    assert!(error.to_string().contains("search before trying again"), "{error}");
+    assert_eq!(server.requests("CreateKey"), 1);
+}
+
+/// AWS would make the key and then refuse the name.
+#[test]
+fn a_name_of_aws_makes_no_key() {
+    let server = AwsKms::start().unwrap();
+    let manager = manager(&server.uri(), Duration::from_secs(30));
+    let name = manager_uri(&server.uri()).with_path("name", "aws/ca").unwrap();
+    let error = block_on(manager.create_key(&name, &spec())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidUri, "{}", error.chain());
+    assert_eq!(server.requests("*"), 0);
+}
+
 /// What was refused was not done.
 #[test]
 fn a_creation_that_was_throttled_is_repeated() {

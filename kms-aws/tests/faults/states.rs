@@ -1,6 +1,7 @@
 //! Keys that exist and cannot be used.
 
 use kms_core::{ErrorKind, KeyManager, KeySpec, KeyType, KeyUri, KeyUsage, block_on};
+use kms_testkit::aws::Fault;
 
 use crate::{Scene, manager_uri};
 
@@ -42,6 +43,17 @@ fn each_state_is_named() {
     let arn = uri.path().find(|attribute| attribute.name() == "key-id").unwrap().text().unwrap().to_owned();
     scene.server.disconnect(&arn);
     unusable(&scene, uri, "Unavailable");
+}
+
+/// Not one key of all may be read: other than that there is none.
+#[test]
+fn a_search_that_may_read_nothing_says_so() {
+    let scene = Scene::new();
+    let everything = manager_uri(&scene.server.uri());
+    let search = || block_on(scene.manager.as_key_searcher().unwrap().search_keys(&everything));
+    assert_eq!(search().unwrap().len(), 1);
+    scene.server.set("GetPublicKey", Fault::Refuse { status: 400, code: "AccessDeniedException" });
+    assert_eq!(search().unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 
 #[test]
