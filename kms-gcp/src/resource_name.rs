@@ -239,6 +239,8 @@ impl fmt::Display for ResourceName {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const KEY: &str = "projects/p/locations/global/keyRings/r/cryptoKeys/k";
@@ -314,6 +316,37 @@ mod tests {
             ("projects/q/locations/global", false),
         ] {
             assert_eq!(place.parse::<ResourceName>().unwrap().has_in_its_place(&key), has, "{place}");
+        }
+    }
+
+    proptest! {
+        /// What is read is written as it was, and what is proposed instead is right.
+        #[test]
+        fn every_text_is_a_name_or_gets_a_remedy(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    prop::sample::select(&COLLECTIONS[..]).prop_map(ToOwned::to_owned),
+                    "[a-z0-9_:.A-Z-]{0,5}",
+                    prop::sample::select(vec!["versions", "keyrings", "1", "", "p"]).prop_map(ToOwned::to_owned),
+                ],
+                0..12,
+            ),
+        ) {
+            let text = words.join("/");
+            match text.parse::<ResourceName>() {
+                Ok(name) => prop_assert_eq!(name.to_string(), text),
+                Err(Misfit(remedy)) => {
+                    let proposed = remedy.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+                    if let Some(proposed) = proposed.filter(|it| !it.contains("PROJECT") && it.starts_with("projects/")) {
+                        prop_assert!(proposed.parse::<ResourceName>().is_ok(), "{text}: {proposed}");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text: String) {
+            let _ = (text.parse::<ResourceName>(), ResourceName::parse_sigstore(&text));
         }
     }
 }
