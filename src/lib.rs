@@ -30,6 +30,7 @@
 //! | `cloudkms:`, `gcpkms:` | `gcp` | Google Cloud KMS |
 //! | `pkcs11:` | `pkcs11` (default) | any HSM, card or software token with a PKCS #11 module |
 //! | `softkms:` | `soft` (default) | files or memory |
+//! | `yubikey:` | `yubikey` | the PIV application of a YubiKey |
 //!
 //! An application that wants other deadlines, a PIN prompt, or a backend of its own builds a [`Registry`]; see
 //! [`registry()`].
@@ -59,6 +60,8 @@ pub use kms_gcp as gcp;
 pub use kms_pkcs11 as pkcs11;
 #[cfg(feature = "soft")]
 pub use kms_soft as soft;
+#[cfg(feature = "yubikey")]
+pub use kms_yubikey as yubikey;
 pub use signature;
 
 pub use crate::adapters::{AsyncSigner, SyncSigner};
@@ -82,6 +85,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(kms_aws::Aws::default());
     #[cfg(feature = "gcp")]
     let registry = registry.with(kms_gcp::Gcp::default());
+    #[cfg(feature = "yubikey")]
+    let registry = registry.with(kms_yubikey::YubiKey::default());
     registry
 }
 

@@ -98,11 +98,15 @@ impl Card {
 
 impl Drop for Card {
     fn drop(&mut self) {
-        let disposition = if self.reset_at_end { Disposition::ResetCard } else { Disposition::LeaveCard };
-        if let Some(handle) = self.handle.take() {
-            // A connection that is gone need not be closed.
-            let _ = handle.disconnect(disposition);
+        let Some(mut handle) = self.handle.take() else { return };
+        // A connection that is gone need not be closed, nor its card reset.
+        if self.reset_at_end
+            && let Ok(transaction) = handle.transaction()
+        {
+            // Not by `disconnect`: that waits for others' transactions, but then resets also one that has just begun.
+            let _ = transaction.end(Disposition::ResetCard);
         }
+        let _ = handle.disconnect(Disposition::LeaveCard);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kms_core::{Deadline, Error, ErrorKind, Result};
 
@@ -10,13 +11,16 @@ use crate::device::{Device, Link, Pauses, ahead_of, held};
 use crate::error::{self, Remedy, Trouble};
 use crate::session::{Belief, Identity, identify};
 
+/// How long a card may be mute: it was put in just now, or another program resets it.
+const SETTLES: Duration = Duration::from_secs(3);
+
 /// Finds the one YubiKey that is meant. While another program has one for itself that might be it, waits.
 ///
 /// # Errors
 /// `NotFound`, with what was passed over; `Ambiguous`, with the serials; those of PC/SC.
 pub(crate) fn open(serial: Option<u32>, reader: Option<&str>, deadline: Deadline) -> Result<Arc<Device>> {
     let deadline = ahead_of(deadline);
-    let mut pauses = Pauses::default();
+    let (start, mut pauses) = (Instant::now(), Pauses::default());
     loop {
         let looked = match serial {
             Some(serial) => match look_for(serial, reader) {
@@ -27,9 +31,10 @@ pub(crate) fn open(serial: Option<u32>, reader: Option<&str>, deadline: Deadline
             None => Readers::list().and_then(|readers| look(&readers, reader, |_| true, |_| false)),
         };
         let fault = match looked {
-            Ok(Looked { mut found, held: others, passed_over }) => {
+            Ok(Looked { mut found, held: others, mute, passed_over }) => {
                 match (found.len(), others) {
                     (1, others) if !others || serial.is_some() => {}
+                    (0, false) if mute && start.elapsed() < SETTLES && pauses.sleep(deadline) => continue,
                     (0, false) => return Err(absent(serial, reader, &passed_over)),
                     (2.., _) => return Err(ambiguous(found)),
                     _ => {
@@ -72,10 +77,13 @@ pub(crate) fn find_serial(serial: u32, reader: &CStr) -> Result<Link, Trouble> {
     Err(absence.into())
 }
 
+#[derive(Default)]
 struct Looked {
     found: Vec<(Identity, Link)>,
     /// Another program has one for itself.
     held: bool,
+    /// One is there and does not answer.
+    mute: bool,
     passed_over: Vec<String>,
 }
 
@@ -92,10 +100,11 @@ fn look_for(serial: u32, reader: Option<&str>) -> Result<Result<Arc<Device>, Loo
         let elsewhere = look(&readers, reader, |name| busy.contains(name), is_it)?;
         looked.found.extend(elsewhere.found);
         looked.held |= elsewhere.held;
+        looked.mute |= elsewhere.mute;
     }
     let (found, others): (Vec<_>, Vec<_>) = looked.found.into_iter().partition(|(identity, _)| is_it(identity));
     leave(others);
-    Ok(Err(Looked { found, held: looked.held, passed_over: looked.passed_over }))
+    Ok(Err(Looked { found, ..looked }))
 }
 
 /// Looks into the readers that are meant and wanted, up to the one in which `is_last` is.
@@ -105,7 +114,7 @@ fn look(
     looks_at: impl Fn(&CString) -> bool,
     is_last: impl Fn(&Identity) -> bool,
 ) -> Result<Looked, Fault> {
-    let mut looked = Looked { found: Vec::new(), held: false, passed_over: Vec::new() };
+    let mut looked = Looked::default();
     for name in readers.names() {
         let text = name.to_string_lossy().into_owned();
         let meant = wanted.map_or_else(|| is_yubikey(name), |wanted| text.contains(wanted));
@@ -128,7 +137,11 @@ fn look(
             Err(Trouble::Fault(fault @ (Fault::NoService | Fault::ServiceStopped | Fault::SecurityViolation))) => {
                 return Err(fault);
             }
-            Err(Trouble::Fault(fault)) => tracing::debug!(reader = text, %fault, "no card that answers"),
+            Err(Trouble::Fault(Fault::NoSmartcard)) => tracing::debug!(reader = text, "no card in the reader"),
+            Err(Trouble::Fault(fault)) => {
+                looked.mute = true;
+                tracing::debug!(reader = text, %fault, "no card that answers");
+            }
             Ok(None) | Err(Trouble::Error(_)) => tracing::debug!(reader = text, "no YubiKey with PIV in the reader"),
         }
     }

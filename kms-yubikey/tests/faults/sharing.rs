@@ -1,0 +1,98 @@
+//! Other programs, several devices, and a `pcscd` that goes.
+
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use kms_core::{ErrorKind, Registry, block_on};
+use kms_testkit::piv::PcscRig;
+use kms_yubikey::YubiKey;
+
+use crate::{Outcome, PIN, Scene, Test, sign};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("sharing::two_processes", two_processes),
+    ("sharing::two_devices_need_a_serial", two_devices_need_a_serial),
+    ("sharing::pcscd_is_killed_and_starts_again", pcscd_is_killed_and_starts_again),
+];
+
+/// Tells a process that it is the other one; its value is the URI of the key.
+pub(crate) const OTHER_PROCESS: &str = "KMS_YUBIKEY_OTHER_PROCESS";
+
+/// By each process.
+const SIGNATURES: usize = 500;
+
+/// Signs, and says so when it begins.
+pub(crate) fn other_process(uri: &str) -> ExitCode {
+    let signer = match block_on(Registry::new().with(YubiKey::default()).signer(&uri.parse().expect("a good URI"))) {
+        Ok(signer) => signer,
+        Err(error) => {
+            eprintln!("{}", error.chain());
+            return ExitCode::FAILURE;
+        }
+    };
+    for number in 0..SIGNATURES {
+        if let Err(error) = sign(&signer) {
+            eprintln!("{number}: {}", error.chain());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Each has its turn; none fails, none is wrong.
+fn two_processes(rig: &mut PcscRig) -> Outcome {
+    let scene = Scene::new(rig);
+    scene.key("9a", "")?;
+    let uri = format!("yubikey:serial={};slot-id=9a?pin-value={PIN}", scene.serial);
+    let start = Instant::now();
+    let others: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = Command::new(std::env::current_exe().expect("this program"));
+            command.env(OTHER_PROCESS, &uri).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+        })
+        .collect::<Result<_, _>>()?;
+    for other in others {
+        let output = other.wait_with_output()?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    println!("2 processes, {SIGNATURES} signatures each: {:?}", start.elapsed());
+    Ok(())
+}
+
+fn two_devices_need_a_serial(rig: &mut PcscRig) -> Outcome {
+    let (first, second) = (Scene::in_reader(rig, 0), Scene::in_reader(rig, 2));
+    let registry = Registry::new().with(YubiKey::default());
+    let error = block_on(registry.open(&"yubikey:".parse()?)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Ambiguous, "{}", error.chain());
+    for serial in [first.serial, second.serial] {
+        assert!(error.to_string().contains(&serial.to_string()), "{error}");
+    }
+    // Each by its serial, at the same time.
+    first.key("9a", "")?;
+    second.key("9a", "")?;
+    let signers = [first.signer("9a", PIN)?, second.signer("9a", PIN)?];
+    assert_ne!(signers[0].public_key(), signers[1].public_key());
+    std::thread::scope(|scope| {
+        let signing = signers.each_ref().map(|signer| scope.spawn(|| (0..20).try_for_each(|_| sign(signer))));
+        signing.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+    })?;
+    let error = block_on(registry.open(&"yubikey:serial=4711".parse()?)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{}", error.chain());
+    Ok(())
+}
+
+fn pcscd_is_killed_and_starts_again(rig: &mut PcscRig) -> Outcome {
+    let mut scene = Scene::new(rig);
+    scene.key("9a", "")?;
+    let signer = scene.signer_within("9a", PIN, Duration::from_secs(3))?;
+    sign(&signer)?;
+    rig.kill()?;
+    let card = scene.take_out();
+    let start = Instant::now();
+    let error = sign(&signer).unwrap_err();
+    assert!(error.is_transient() && start.elapsed() < Duration::from_secs(7), "{}", error.chain());
+    rig.restart()?;
+    scene.insert(rig, card, 0);
+    sign(&signer)?;
+    Ok(())
+}
