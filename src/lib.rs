@@ -27,6 +27,7 @@
 //! | scheme | feature | keys in |
 //! |---|---|---|
 //! | `awskms:` | `aws` | AWS KMS |
+//! | `cloudkms:`, `gcpkms:` | `gcp` | Google Cloud KMS |
 //! | `pkcs11:` | `pkcs11` (default) | any HSM, card or software token with a PKCS #11 module |
 //! | `softkms:` | `soft` (default) | files or memory |
 //! | `yubikey:` | `yubikey` | the PIV application of a YubiKey |
@@ -53,6 +54,8 @@ pub use kms_core::{
     KeyUri, KeyUsage, OpenOptions, OperationPolicy, PublicKey, Registry, Result, RetryPolicy, Secret, SecretPrompt,
     SecretRequest, SecretSource, SignInput, Signature, SignatureAlgorithm, Signer, block_on, ecdsa, uri,
 };
+#[cfg(feature = "gcp")]
+pub use kms_gcp as gcp;
 #[cfg(feature = "pkcs11")]
 pub use kms_pkcs11 as pkcs11;
 #[cfg(feature = "soft")]
@@ -80,6 +83,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(kms_pkcs11::Pkcs11::default());
     #[cfg(feature = "aws")]
     let registry = registry.with(kms_aws::Aws::default());
+    #[cfg(feature = "gcp")]
+    let registry = registry.with(kms_gcp::Gcp::default());
     #[cfg(feature = "yubikey")]
     let registry = registry.with(kms_yubikey::YubiKey::default());
     registry

@@ -130,8 +130,32 @@ fn named(kms: &KeyUri, name: &'static str) -> Result<KeyUri> {
     match kms.scheme() {
         "softkms" | "awskms" => Ok(kms.with_path("name", name.as_bytes())?),
         "pkcs11" => Ok(kms.with_path("object", name.as_bytes())?),
+        "cloudkms" | "gcpkms" => version(kms, name),
+        "yubikey" => Ok(kms.with_path("slot-id", slot(name))?),
         scheme => Err(Error::new(ErrorKind::Unsupported, format!("no rule for naming keys under `{scheme}:`"))
             .with_hint("give each key its own URI: --root, --intermediate, --leaf")),
+    }
+}
+
+/// The first version of a key of that name in the key ring that `kms` names.
+fn version(kms: &KeyUri, name: &str) -> Result<KeyUri> {
+    let resource = kms.path().find(|attribute| attribute.name() == "resource").and_then(|attribute| attribute.text());
+    let key_ring = resource.filter(|resource| resource.contains("/keyRings/") && !resource.contains("/cryptoKeys"));
+    let key_ring = key_ring.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidUri, "the URI does not say in which key ring the keys are made")
+            .with_hint("write `cloudkms:projects/PROJECT/locations/LOCATION/keyRings/RING`")
+    })?;
+    Ok(kms.with_path("resource", format!("{key_ring}/cryptoKeys/{name}/cryptoKeyVersions/1"))?)
+}
+
+/// Where keys of a CA are on a YubiKey: as step has it, and then what is free.
+fn slot(name: &str) -> &'static str {
+    match name {
+        "root" => "9a",
+        "intermediate" => "9c",
+        "leaf" => "9e",
+        "ssh-user" => "82",
+        _ => "83",
     }
 }
 

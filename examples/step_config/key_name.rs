@@ -77,11 +77,14 @@ fn cloud(name: &str, kms: &Kms, kms_uri: Option<&str>) -> Result<KeyUri> {
         return Err(bad("not the name of a Google Cloud key".to_owned())
             .with_hint("expected projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V"));
     }
-    let builder = KeyUri::builder("cloudkms").positional(named);
-    Ok(match kms.credentials_file.as_deref().or(place.text("credentials-file")?) {
-        Some(file) => builder.query("credentials-file", file).build()?,
-        None => builder.build()?,
-    })
+    let mut builder = KeyUri::builder("cloudkms").positional(named);
+    if let Some(file) = kms.credentials_file.as_deref().or(place.text("credentials-file")?) {
+        builder = builder.query("credentials-file", file);
+    }
+    if let Some(endpoint) = place.text("endpoint-url")? {
+        builder = builder.query("endpoint-url", endpoint);
+    }
+    Ok(builder.build()?)
 }
 
 /// `yubikey:slot-id=9c`, or the slot alone.

@@ -64,7 +64,6 @@ mod capability;
 mod configuration;
 mod connection;
 mod error;
-mod external_mu;
 mod import;
 mod key_id;
 mod key_info;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::MessageType;
+use kms_core::external_mu::external_mu;
 use kms_core::{Deadline, Error, ErrorKind, KeyUri, Result, SignatureAlgorithm};
 
 use crate::algorithm;
 use crate::connection::{Connection, Repeat, run};
 use crate::error::{Fault, integrity};
-use crate::external_mu::external_mu;
 use crate::key_id::KeyId;
 use crate::key_info::KeyInfo;
 use crate::manager::AwsKeyManager;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use kms_core::external_mu::external_mu;
 use kms_core::{
     Deadline, Error, ErrorKind, KeyType, OperationPolicy, PublicKey, Result, SignInput, Signature, SignatureAlgorithm,
     Signer,
@@ -14,7 +15,6 @@ use kms_core::{
 use crate::algorithm;
 use crate::connection::{Connection, Repeat, run};
 use crate::error::integrity;
-use crate::external_mu::external_mu;
 use crate::key_id::KeyId;
 use crate::key_info::KeyInfo;
 use crate::recent::Recent;

@@ -16,6 +16,7 @@ pub mod certificate;
 pub mod digest;
 pub mod ecdsa;
 pub mod error;
+pub mod external_mu;
 pub mod key_manager;
 mod low_s;
 pub mod policy;

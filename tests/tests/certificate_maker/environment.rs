@@ -35,7 +35,12 @@ fn key_ids_of_services_become_their_uris() {
         // Whoever has the backend gets its answer; without, that there is none.
         (&aws, "--kms-type awskms --aws-region eu-west-1 --root-key-id alias/root".to_owned(), 3, "alias/root"),
         (&aws, "--kms-type awskms --root-key-id arn:aws:kms:us-east-1:210987654321:alias/a".to_owned(), 5, "arn:aws"),
-        (&nowhere, format!("--kms-type gcpkms --root-key-id {version}"), 7, "gcpkms"),
+        (
+            &nowhere,
+            format!("--kms-type gcpkms --gcp-credentials-file /absent/gcp.json --root-key-id {version}"),
+            3,
+            "/absent/gcp.json",
+        ),
         (&nowhere, "--kms-type azurekms --root-key-id azurekms:name=k;vault=v".to_owned(), 7, "azurekms"),
         (&nowhere, "--kms-type hashivault --root-key-id k".to_owned(), 7, "hashivault"),
         (&nowhere, "--kms-type awskms --root-key-id alias/root".to_owned(), 2, "--aws-region"),

@@ -68,11 +68,16 @@ fn aws_with_credentials_that_are_not_there() {
     }
 }
 
+/// The file is looked for, with the URI that names it.
 #[test]
-fn google_cloud() {
-    let kms = json!({ "type": "cloudkms", "credentialsFile": "/etc/gcp.json" });
+fn google_cloud_with_credentials_that_are_not_there() {
+    let place = Place::new();
+    let kms = json!({ "type": "cloudkms", "credentialsFile": "/absent/gcp.json" });
     for name in [VERSION.to_owned(), format!("cloudkms:{VERSION}"), format!("cloudkms:resource={VERSION}")] {
-        not_here(&kms, &name, &format!("cloudkms:{VERSION}?credentials-file=/etc/gcp.json"));
+        place.write("ca.json", json!({ "key": name, "kms": kms }).to_string());
+        let said = place.run("step_config ca.json").ended_with(3).stdout();
+        let uri = format!("URI: cloudkms:{VERSION}?credentials-file=/absent/gcp.json\n");
+        assert!(said.starts_with("✘ key\n") && said.contains(&uri) && said.contains("NotFound: "), "{said}");
     }
 }
 

@@ -7,9 +7,9 @@ use shake::digest::{ExtendableOutput, Update, XofReader};
 /// Octets of the representative, and of the hash of the public key.
 const LENGTH: usize = 64;
 
-/// mu = SHAKE256(SHAKE256(public key) ‖ 0 ‖ 0 ‖ message): pure ML-DSA with an empty context. `public_key` is raw, as in
+/// The 64 octets mu = SHAKE256(SHAKE256(public key) ‖ 0 ‖ 0 ‖ message): pure ML-DSA with an empty context. `public_key` is raw, as in
 /// the BIT STRING.
-pub(crate) fn external_mu(public_key: &[u8], message: &[u8]) -> [u8; LENGTH] {
+pub fn external_mu(public_key: &[u8], message: &[u8]) -> [u8; LENGTH] {
     let hash_of_key = shake256(&[public_key]);
     shake256(&[&hash_of_key, &[0, 0], message])
 }
