@@ -131,6 +131,7 @@ fn named(kms: &KeyUri, name: &'static str) -> Result<KeyUri> {
         "softkms" | "awskms" => Ok(kms.with_path("name", name.as_bytes())?),
         "pkcs11" => Ok(kms.with_path("object", name.as_bytes())?),
         "cloudkms" | "gcpkms" => version(kms, name),
+        "yubikey" => Ok(kms.with_path("slot-id", slot(name))?),
         scheme => Err(Error::new(ErrorKind::Unsupported, format!("no rule for naming keys under `{scheme}:`"))
             .with_hint("give each key its own URI: --root, --intermediate, --leaf")),
     }
@@ -145,6 +146,17 @@ fn version(kms: &KeyUri, name: &str) -> Result<KeyUri> {
             .with_hint("write `cloudkms:projects/PROJECT/locations/LOCATION/keyRings/RING`")
     })?;
     Ok(kms.with_path("resource", format!("{key_ring}/cryptoKeys/{name}/cryptoKeyVersions/1"))?)
+}
+
+/// Where keys of a CA are on a YubiKey: as step has it, and then what is free.
+fn slot(name: &str) -> &'static str {
+    match name {
+        "root" => "9a",
+        "intermediate" => "9c",
+        "leaf" => "9e",
+        "ssh-user" => "82",
+        _ => "83",
+    }
 }
 
 fn unplanned(name: &str) -> Error {
