@@ -23,7 +23,21 @@ pub(crate) fn uri(name: &str, kms: &Kms, password_file: Option<&Path>) -> Result
                 .with_hint(format!("known here: {}", kmskit::registry().schemes().collect::<Vec<_>>().join(", "))));
         }
     };
-    Ok(Converted { uri, changes: Vec::new() })
+    Ok(Converted { uri, changes: passed_over(name)? })
+}
+
+/// What a name states beside the key: step takes that from `kms` alone.
+fn passed_over(name: &str) -> Result<Vec<String>> {
+    if text_file::scheme(name).is_none_or(|scheme| scheme == "softkms") {
+        return Ok(Vec::new());
+    }
+    let uri = StepUri::parse(name)?;
+    for key in ["key-id", "resource", "slot-id"] {
+        uri.has(key);
+    }
+    let left: Vec<_> = uri.left().into_iter().map(|name| format!("`{name}`")).collect();
+    let change = format!("left out, as step passes over it (it goes into `kms.uri`): {}", left.join(", "));
+    Ok(if left.is_empty() { left } else { vec![change] })
 }
 
 /// `kms.type`, or else the scheme of `kms.uri`, or of the name; softkms where there is none. They must not differ.
@@ -174,6 +188,24 @@ mod tests {
             (&card, "9a", "yubikey:slot-id=9a;serial=112233?pin-source=file:/run/pin&management-key=0102".to_owned()),
         ] {
             assert_eq!(exposed(name, kms).unwrap_or_else(|error| panic!("{name}: {error}")), expected);
+        }
+    }
+
+    #[test]
+    fn what_step_passes_over_is_said() {
+        for (name, said) in [
+            ("yubikey:slot-id=9c", None),
+            ("softkms:path=a", None),
+            ("9c", None),
+            ("yubikey:slot-id=9c;serial=112233", Some("`serial`")),
+            ("awskms:key-id=alias/Root;region=us-east-1", Some("`region`")),
+        ] {
+            let said_of = passed_over(name).unwrap();
+            assert_eq!(
+                said_of.first().map(|text| said.is_some_and(|said| text.ends_with(said))),
+                said.map(|_| true),
+                "{name}"
+            );
         }
     }
 

@@ -73,12 +73,12 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind`; `context` says what was attempted, in one line and without secrets.
     pub fn new(kind: ErrorKind, context: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, context: context.into(), hint: None, source: None }))
+        Self(Box::new(Inner { kind, context: one_line(context.into()), hint: None, source: None }))
     }
 
     /// Adds what to do next.
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(one_line(hint.into()));
         self
     }
 
@@ -90,7 +90,7 @@ impl Error {
 
     /// Puts `context` (a file, a key, a call) before what is there: `context: what was there`.
     pub fn in_context(mut self, context: impl fmt::Display) -> Self {
-        self.0.context = format!("{context}: {}", self.0.context).into();
+        self.0.context = one_line(format!("{context}: {}", self.0.context).into());
         self
     }
 
@@ -130,7 +130,7 @@ impl Error {
         let mut next = self.source();
         while let Some(error) = next {
             text.push_str(": ");
-            text.push_str(&OneLine(&error.to_string()).to_string());
+            text.push_str(&one_line(error.to_string().into()));
             next = error.source();
         }
         text
@@ -171,25 +171,21 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        OneLine(&self.0.context).fmt(f)?;
+        f.write_str(&self.0.context)?;
         if let Some(hint) = &self.0.hint {
-            write!(f, "; {}", OneLine(hint))?;
+            write!(f, "; {hint}")?;
         }
         Ok(())
     }
 }
 
 /// A text with its control characters escaped.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for run in self.0.split_inclusive(char::is_control) {
-            let text = run.trim_end_matches(char::is_control);
-            write!(f, "{text}{}", run[text.len()..].escape_debug())?;
-        }
-        Ok(())
+fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
+    if !text.contains(char::is_control) {
+        return text;
     }
+    let escape = |char: char| if char.is_control() { char.escape_debug().to_string() } else { char.to_string() };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 impl fmt::Debug for Error {

@@ -49,6 +49,7 @@ impl Gcp {
     }
 
     /// Uses credentials that the application has made; URIs may then state no others.
+    #[cfg(feature = "google-cloud")]
     #[must_use]
     pub fn with_credentials(mut self, credentials: impl Into<Credentials>) -> Self {
         self.credentials = Some(credentials.into());
@@ -59,6 +60,7 @@ impl Gcp {
     ///
     /// It must be for this library alone: a connection that was opened on another runtime can hang a synchronous call.
     /// Its own retries come on top of those of the policy; build it with `NeverRetry`.
+    #[cfg(feature = "google-cloud")]
     #[must_use]
     pub fn with_client(mut self, client: KeyManagementService) -> Self {
         self.client = Some(client);

@@ -1,7 +1,8 @@
 //! One place in Cloud KMS, and its keys.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kms_core::{
@@ -13,6 +14,7 @@ use crate::backend::Gcp;
 use crate::connection::{Connection, Source, run};
 use crate::error::bad_uri;
 use crate::key_info::KeyInfo;
+use crate::new_key::generated;
 use crate::options::{ANOTHER, Place, Stated};
 use crate::resource_name::{KeyName, ResourceName, VersionName};
 use crate::search;
@@ -26,6 +28,8 @@ pub struct GcpKeyManager {
     /// In which key ring or location.
     within: Option<ResourceName>,
     pub(crate) connection: Arc<Connection>,
+    /// Keys that it made, or began to: for those it waits until they are generated.
+    own: Mutex<BTreeSet<KeyName>>,
 }
 
 /// What a URI names to be used.
@@ -56,7 +60,7 @@ impl GcpKeyManager {
             }
         };
         let connection = Arc::new(Connection::new(source, policy));
-        Ok(Self { backend, scheme: stated.scheme, place, within: stated.name, connection })
+        Ok(Self { backend, scheme: stated.scheme, place, within: stated.name, connection, own: Mutex::default() })
     }
 
     /// The key ring or location that it is of.
@@ -124,11 +128,22 @@ impl GcpKeyManager {
     async fn fetch(&self, operation: &'static str, named: Named) -> Result<KeyInfo> {
         let deadline = self.connection.policy().deadline();
         let connection = Arc::clone(&self.connection);
+        let is_own = match &named {
+            Named::Version(version) => self.own().contains(&version.key),
+            Named::Newest(_) => false,
+        };
         run(operation, deadline, async move {
             let version = named.settle(&connection, deadline).await?;
+            if is_own {
+                return generated(&connection, &version, deadline).await;
+            }
             KeyInfo::fetch(&connection, &version, deadline).await
         })
         .await
+    }
+
+    pub(crate) fn own(&self) -> MutexGuard<'_, BTreeSet<KeyName>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -181,7 +181,17 @@ impl GcpKeyManager {
             made: Arc::default(),
         };
         let (deadline, made) = (new.deadline, Arc::clone(&new.made));
+        let own = match &new.name {
+            ResourceName::Key(key) => Some(key.clone()),
+            ResourceName::Version(version) => Some(version.key.clone()),
+            _ => None,
+        };
+        // Before it is known, since whoever asks may stop waiting, and ask again.
+        let is_new = own.clone().is_some_and(|key| self.own().insert(key));
         let finished = run_to_the_end(operation, deadline, async move { new.make().await }).await;
+        if let (Err(_), Some(key), true) = (&finished, &own, is_new) {
+            self.own().remove(key);
+        }
         let info = finished.map_err(|error| match made.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
             Some(name) => error.in_context(format!("the key {name} was made and exists, but is not complete")),
             None => error,

@@ -9,35 +9,35 @@ const COLLECTIONS: [&str; 5] = ["projects", "locations", "keyRings", "cryptoKeys
 const FORM: &str = "`projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY/cryptoKeyVersions/NUMBER`";
 
 /// `projects/P/locations/L`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LocationName {
     project: String,
     location: String,
 }
 
 /// `projects/P/locations/L/keyRings/R`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyRingName {
     pub(crate) location: LocationName,
     pub(crate) id: String,
 }
 
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyName {
     pub(crate) key_ring: KeyRingName,
     pub(crate) id: String,
 }
 
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N`: what signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct VersionName {
     pub(crate) key: KeyName,
     pub(crate) number: u64,
 }
 
 /// Any of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ResourceName {
     Location(LocationName),
     KeyRing(KeyRingName),

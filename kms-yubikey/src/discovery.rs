@@ -52,7 +52,9 @@ pub(crate) fn open(serial: Option<u32>, reader: Option<&str>, deadline: Deadline
             }
             Err(fault) => fault,
         };
-        if error::remedy(fault) == Remedy::None || !pauses.sleep(deadline) {
+        // Where `pcscd` is, it comes back at once.
+        let no_service = matches!(fault, Fault::NoService | Fault::ServiceStopped) && start.elapsed() > SETTLES;
+        if error::remedy(fault) == Remedy::None || no_service || !pauses.sleep(deadline) {
             return Err(error::fault("look for a YubiKey", fault));
         }
     }

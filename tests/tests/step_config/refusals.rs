@@ -48,7 +48,7 @@ fn keys_and_certificates_that_are_not_there() {
             "holds no CERTIFICATE",
         ),
         ("\"crt\": \"pki/intermediate_ca.crt\",", "", 3, "✘ key", "there is no `crt`"),
-        ("pki/keys/intermediate.key", "yubikey:slot-id=9c", 7, "✘ key", "no backend"),
+        ("pki/keys/intermediate.key", "tpmkms:name=ca", 7, "✘ key", "no backend"),
     ] {
         let place = authority();
         edit(&place, from, to);

@@ -6,18 +6,6 @@ use serde_json::{Value, json};
 const ID: &str = "be468355-ca7a-40d9-a28b-8ae1c4c7f936";
 const VERSION: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1";
 
-/// Asks for one key; it must fail as `kind`, with the URI that it was understood as.
-#[track_caller]
-fn not_here(kms: &Value, key: &str, uri: &str) {
-    let place = Place::new();
-    place.write("ca.json", json!({ "key": key, "kms": kms }).to_string());
-    let ended = place.run("step_config ca.json").ended_with(7);
-    let said = ended.stdout();
-    assert!(said.starts_with("✘ key\n") && said.contains("    Unsupported: "), "{said}");
-    assert!(said.contains(&format!("    URI: {uri}\n")), "{said}");
-    assert!(!said.contains("✔") && !said.contains("canary"), "{said}");
-}
-
 #[test]
 fn aws() {
     let place = Place::on_aws();
@@ -79,14 +67,6 @@ fn google_cloud_with_credentials_that_are_not_there() {
         let uri = format!("URI: cloudkms:{VERSION}?credentials-file=/absent/gcp.json\n");
         assert!(said.starts_with("✘ key\n") && said.contains(&uri) && said.contains("NotFound: "), "{said}");
     }
-}
-
-#[test]
-fn yubikey() {
-    let kms = json!({ "type": "yubikey", "pin": "canary", "managementKey": "canary" });
-    not_here(&kms, "yubikey:slot-id=9c", "yubikey:slot-id=9c");
-    let kms = json!({ "type": "yubikey", "uri": "yubikey:serial=112233?pin-source=/run/pin" });
-    not_here(&kms, "9A", "yubikey:slot-id=9a;serial=112233?pin-source=file:/run/pin");
 }
 
 #[test]
