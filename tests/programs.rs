@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use kms_testkit::aws::AwsKms;
 use kms_testkit::pkcs11::SoftHsm;
@@ -37,7 +38,15 @@ enum Keys {
     Files,
     SoftHsm(SoftHsm),
     Aws(AwsKms),
+    /// Another implementation, which keeps its keys from test to test.
+    OtherAws {
+        endpoint: String,
+        number: u32,
+    },
 }
+
+/// The endpoint of another implementation of AWS KMS, to be tested in the place of the stand-in.
+const OTHER_AWS: &str = "KMSKIT_TEST_AWS_ENDPOINT";
 
 impl Default for Place {
     fn default() -> Self {
@@ -58,9 +67,13 @@ impl Place {
         [Self::new(), Self::with(Keys::SoftHsm(softhsm)), Self::on_aws()]
     }
 
-    /// One whose keys are in a stand-in for AWS KMS.
+    /// One whose keys are in a stand-in for AWS KMS; or in what `KMSKIT_TEST_AWS_ENDPOINT` says, with any credentials.
     pub fn on_aws() -> Self {
-        Self::with(Keys::Aws(AwsKms::start().expect("the stand-in for AWS KMS")))
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        Self::with(match std::env::var(OTHER_AWS) {
+            Ok(endpoint) => Keys::OtherAws { endpoint, number: NUMBER.fetch_add(1, Ordering::Relaxed) },
+            Err(_) => Keys::Aws(AwsKms::start().expect("the stand-in for AWS KMS")),
+        })
     }
 
     fn with(keys: Keys) -> Self {
@@ -76,6 +89,9 @@ impl Place {
                 format!("pkcs11:token=test;object={name}?module-path={}&pin-value=1234", module.display())
             }
             Keys::Aws(_) => format!("awskms:name={name};region=us-east-1"),
+            Keys::OtherAws { number, .. } => {
+                format!("awskms:name={name}-{}-{number};region=us-east-1", std::process::id())
+            }
         }
     }
 
@@ -89,7 +105,9 @@ impl Place {
 
     /// Whether this place's backend signs a message of so many octets with keys of that type.
     pub fn signs(&self, key_type: &str, length: usize) -> bool {
-        !matches!(self.keys, Keys::Aws(_)) || key_type != "ed25519" || (1..=4096).contains(&length)
+        !matches!(self.keys, Keys::Aws(_) | Keys::OtherAws { .. })
+            || key_type != "ed25519"
+            || (1..=4096).contains(&length)
     }
 
     /// A program that runs here: an example of ours, or one on the `PATH`.
@@ -104,6 +122,10 @@ impl Place {
             }
             Keys::Aws(server) => {
                 command.envs(server.environment());
+            }
+            Keys::OtherAws { endpoint, .. } => {
+                command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", "us-east-1");
+                command.envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "test")));
             }
         }
         command

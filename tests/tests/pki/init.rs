@@ -8,7 +8,7 @@ const VERIFY: &str = "openssl verify -x509_strict -check_ss_sig";
 
 /// OpenSSL's verdict on root, intermediate and leaf, each with a control that must fail.
 #[track_caller]
-fn openssl_accepts(place: &Place, directory: &str) {
+pub(crate) fn openssl_accepts(place: &Place, directory: &str) {
     let anchored = format!("{VERIFY} -CAfile {directory}/root_ca.crt");
     place.ok(&format!("{anchored} {directory}/root_ca.crt"));
     place.ok(&format!("{anchored} {directory}/intermediate_ca.crt"));
