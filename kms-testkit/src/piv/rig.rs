@@ -68,6 +68,17 @@ impl PcscRig {
     /// If `pcscd` or the driver is missing (says what to install), there are more than sixteen readers, or the service
     /// does not answer within 20 s.
     pub fn start(readers: u16) -> io::Result<Self> {
+        Self::start_beside(readers, 0)
+    }
+
+    /// The same, and behind those, as many `others`, an even number, that are not called as a `YubiKey` is.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_beside(yubikeys: u16, others: u16) -> io::Result<Self> {
+        // The driver has two readers, which share a name.
+        let first_other = yubikeys.next_multiple_of(2);
+        let readers = if others == 0 { yubikeys } else { first_other + others };
         if env::var_os(PRIVATE).is_none() {
             return Err(io::Error::other("begin the process with `reexec_with_pcsc`"));
         }
@@ -89,8 +100,9 @@ impl PcscRig {
             let port = FIRST_PORT + 2 * number;
             // Two of one name cannot be told apart.
             let which = if number == 0 { String::new() } else { format!(" {number}") };
+            let name = if 2 * number < first_other { "Yubico YubiKey OTP+FIDO+CCID" } else { "Virtual PCD" };
             let lines = [
-                format!("FRIENDLYNAME \"Yubico YubiKey OTP+FIDO+CCID{which}\""),
+                format!("FRIENDLYNAME \"{name}{which}\""),
                 format!("DEVICENAME /dev/null:0x{port:x}"),
                 format!("LIBPATH {}", copy.display()),
                 format!("CHANNELID 0x{port:x}\n\n"),

@@ -6,9 +6,10 @@ mod pin;
 mod sharing;
 mod touch;
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use kms_testkit::judge;
 use kms_testkit::piv::{Card, CardOptions, Control, Inserted, PcscRig, reexec_with_pcsc};
 use kms_yubikey::YubiKey;
 use libtest_mimic::{Arguments, Failed, Trial};
+use tracing_subscriber::filter::LevelFilter;
 
 const PIN: &str = "123456";
 const MANAGEMENT_KEY: &str = "010203040506070801020304050607080102030405060708";
@@ -39,9 +41,10 @@ fn main() -> ExitCode {
     if let Ok(uri) = std::env::var(sharing::OTHER_PROCESS) {
         return sharing::other_process(&uri);
     }
+    LazyLock::force(&LOG);
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let rig = if arguments.list { None } else { Some(PcscRig::start(4).expect("pcscd and vpcd")) };
+    let rig = if arguments.list { None } else { Some(PcscRig::start_beside(4, 2).expect("pcscd and vpcd")) };
     let rig = Arc::new(Mutex::new(rig));
     let trial = |(name, test): (&str, fn(&mut PcscRig) -> Outcome)| {
         let rig = Arc::clone(&rig);
@@ -55,6 +58,28 @@ fn main() -> ExitCode {
 }
 
 type Test = (&'static str, fn(&mut PcscRig) -> Outcome);
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// All that this process logs, of every crate.
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || writer.clone()).init();
+    log
+});
 
 /// A card in the first reader.
 struct Scene {

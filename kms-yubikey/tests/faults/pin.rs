@@ -1,10 +1,12 @@
 //! PINs: how many tries a wrong one costs, and that none is sent that must not be.
 
+use std::sync::PoisonError;
+
 use kms_core::{ErrorKind, KeySpec, KeyType, OpenOptions, OperationPolicy, Registry, block_on};
 use kms_testkit::piv::PcscRig;
 use kms_yubikey::YubiKey;
 
-use crate::{NOTICES, Outcome, PIN, Scene, Test, USE_KEY, VERIFY, fails, sign};
+use crate::{LOG, NOTICES, Outcome, PIN, Scene, Test, USE_KEY, VERIFY, fails, sign};
 
 pub(crate) const TESTS: &[Test] = &[
     ("pin::a_wrong_one_costs_one_try", a_wrong_one_costs_one_try),
@@ -95,7 +97,7 @@ fn commands_for_a_signature(rig: &mut PcscRig) -> Outcome {
     Ok(())
 }
 
-/// PIN and management key are in no error and no Debug. (`crate::sharing` looks at what is logged.)
+/// PIN and management key are in no error, no Debug and no log at trace level; nor are they in hex, as in a command.
 fn nothing_is_shown(rig: &mut PcscRig) -> Outcome {
     const CANARY: &str = "cnry7731";
     let scene = Scene::new(rig);
@@ -111,6 +113,12 @@ fn nothing_is_shown(rig: &mut PcscRig) -> Outcome {
     for error in [refused, unmanaged] {
         shown = format!("{shown} {error} {error:?} {}", error.chain());
     }
-    assert!(!shown.contains(CANARY) && !shown.contains("c0ffee"), "{shown}");
+    let log = String::from_utf8_lossy(&LOG.0.lock().unwrap_or_else(PoisonError::into_inner)).to_lowercase();
+    assert!(log.contains("no card in the reader"), "the log is read at all: {log}");
+    let hex = CANARY.bytes().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat();
+    let parted = CANARY.bytes().map(|octet| octet.to_string()).collect::<Vec<_>>().join(", ");
+    for secret in [CANARY, &hex, &parted, "c0ffee"] {
+        assert!(!shown.contains(secret) && !log.contains(secret), "{secret} in {shown}\n{log}");
+    }
     Ok(())
 }

@@ -4,14 +4,15 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use kms_core::{ErrorKind, Registry, block_on};
-use kms_testkit::piv::PcscRig;
+use kms_testkit::piv::{Card, CardOptions, PcscRig};
 use kms_yubikey::YubiKey;
 
-use crate::{Outcome, PIN, Scene, Test, sign};
+use crate::{NOTICES, Outcome, PIN, Scene, Test, sign};
 
 pub(crate) const TESTS: &[Test] = &[
     ("sharing::two_processes", two_processes),
     ("sharing::two_devices_need_a_serial", two_devices_need_a_serial),
+    ("sharing::other_readers_are_passed_over", other_readers_are_passed_over),
     ("sharing::pcscd_is_killed_and_starts_again", pcscd_is_killed_and_starts_again),
 ];
 
@@ -78,6 +79,24 @@ fn two_devices_need_a_serial(rig: &mut PcscRig) -> Outcome {
     })?;
     let error = block_on(registry.open(&"yubikey:serial=4711".parse()?)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{}", error.chain());
+    Ok(())
+}
+
+/// A card in a reader that is not called YubiKey is not even asked, unless the URI names the reader.
+fn other_readers_are_passed_over(rig: &mut PcscRig) -> Outcome {
+    const OTHER: u16 = 4;
+    let card = Card::new(&CardOptions::default().with_serial(7_999_999))?;
+    let inserted = rig.insert(card, OTHER)?;
+    std::thread::sleep(2 * NOTICES);
+    inserted.control().take_instructions();
+    let registry = Registry::new().with(YubiKey::default());
+    let error = block_on(registry.open(&"yubikey:".parse()?)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{}", error.chain());
+    assert!(error.to_string().contains("Virtual PCD") && error.to_string().contains("reader="), "{error}");
+    assert_eq!(inserted.control().take_instructions(), Vec::<u8>::new());
+    block_on(registry.open(&"yubikey:?reader=Virtual".parse()?))?;
+    drop(inserted);
+    std::thread::sleep(NOTICES);
     Ok(())
 }
 
