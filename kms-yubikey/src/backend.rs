@@ -49,6 +49,16 @@ impl YubiKey {
         self.trust.add_root(certificate.into());
         self
     }
+
+    /// Opens a device as its own type, for what only a YubiKey can do with keys. Commands as with
+    /// [`open`](Backend::open).
+    ///
+    /// # Errors
+    /// `InvalidUri` for a wrong URI, or one of another scheme; `NotFound`, `Ambiguous`; those of PC/SC.
+    pub async fn manager(&self, uri: &KeyUri, options: &OpenOptions) -> Result<YubiKeyManager> {
+        let stated = Stated::read(uri, options.prompt.as_ref())?;
+        YubiKeyManager::open(self.clone(), stated, options.policy.clone()).await
+    }
 }
 
 #[async_trait]
@@ -59,7 +69,6 @@ impl Backend for YubiKey {
 
     /// Two or three commands to each reader that is called YubiKey; the others are not opened.
     async fn open(&self, uri: &KeyUri, options: &OpenOptions) -> Result<Arc<dyn KeyManager>> {
-        let stated = Stated::read(uri, options.prompt.as_ref())?;
-        Ok(Arc::new(YubiKeyManager::open(self.clone(), stated, options.policy.clone()).await?))
+        Ok(Arc::new(self.manager(uri, options).await?))
     }
 }

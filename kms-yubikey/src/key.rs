@@ -76,7 +76,7 @@ impl Session<'_> {
     }
 
     /// A key is never overwritten, nor is one that might be there.
-    fn check_empty(&mut self, slot: Slot) -> Result<(), Trouble> {
+    pub(crate) fn check_empty(&mut self, slot: Slot) -> Result<(), Trouble> {
         let there = |certain| {
             let context = format!("slot {slot} {} a key", if certain { "has" } else { "may have" });
             Error::new(ErrorKind::AlreadyExists, context)

@@ -85,6 +85,7 @@ mod key;
 mod login;
 mod management;
 mod manager;
+mod moving;
 mod options;
 mod padding;
 mod policy;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kms_core::{ErrorKind, Signer, block_on};
+use kms_core::{ErrorKind, OpenOptions, Signer, block_on};
 use kms_testkit::piv::{Fault, PcscRig};
+use kms_yubikey::YubiKey;
 
-use crate::{Outcome, PIN, Scene, Test, USE_KEY, fails, sign};
+use crate::{MANAGEMENT_KEY, Outcome, PIN, Scene, Test, USE_KEY, fails, sign};
 
 pub(crate) const TESTS: &[Test] = &[
     ("card::taken_out_while_it_signs", taken_out_while_it_signs),
@@ -18,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("card::never_answers", never_answers),
     ("card::unknown_status", unknown_status),
     ("card::another_in_its_place", another_in_its_place),
+    ("card::a_key_is_moved", a_key_is_moved),
 ];
 
 /// For machines that have other things to do.
@@ -169,5 +171,27 @@ fn another_in_its_place(rig: &mut PcscRig) -> Outcome {
     scene.key("9a", ";overwrite=true")?;
     let error = block_on(signer.sign(b"message")).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Integrity | ErrorKind::KeyMismatch), "{}", error.chain());
+    Ok(())
+}
+
+fn a_key_is_moved(rig: &mut PcscRig) -> Outcome {
+    let scene = Scene::new(rig);
+    let key = scene.key("9a", "")?;
+    scene.key("82", "")?;
+    let place = scene.uri(&format!("?management-key={MANAGEMENT_KEY}&pin-value={PIN}"));
+    let manager = block_on(YubiKey::default().manager(&place, &OpenOptions::default()))?;
+    let uri = |slot: &str| scene.uri(&format!(";slot-id={slot}"));
+    for (from, to, kind) in
+        [("9a", "82", ErrorKind::AlreadyExists), ("9c", "83", ErrorKind::NotFound), ("9a", "9a", ErrorKind::InvalidUri)]
+    {
+        let error = block_on(manager.move_key(&uri(from), &uri(to))).unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", error.chain());
+    }
+    let moved = block_on(manager.move_key(&uri("9a"), &uri("83")))?;
+    assert_eq!(moved.public_key, key.public_key);
+    let signer = scene.signer("83", PIN)?;
+    assert_eq!(*signer.public_key(), key.public_key);
+    sign(&signer)?;
+    assert_eq!(scene.signer("9a", PIN).unwrap_err().kind(), ErrorKind::NotFound);
     Ok(())
 }
