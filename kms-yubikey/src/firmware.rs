@@ -10,17 +10,19 @@ use crate::error::unsupported;
 pub(crate) struct Firmware(Version);
 
 impl Firmware {
+    /// Of a card that tells none: another vendor's.
+    pub(crate) const UNKNOWN: Self = Self(Version { major: 0, minor: 0, patch: 0 });
+
+    pub(crate) fn is_known(self) -> bool {
+        self != Self::UNKNOWN
+    }
+
     pub(crate) fn new(octets: [u8; 3]) -> Self {
         Self(Version::new(octets))
     }
 
     fn is_at_least(self, major: u8, minor: u8) -> bool {
         self.0 >= Version::new([major, minor, 0])
-    }
-
-    /// GET SERIAL in the PIV application.
-    pub(crate) fn tells_serial(self) -> bool {
-        self.is_at_least(5, 0)
     }
 
     /// Moving and deleting keys.
@@ -35,6 +37,8 @@ impl Firmware {
     pub(crate) fn check_type(self, key_type: KeyType) -> Result<()> {
         let since = match key_type {
             KeyType::EcP256 | KeyType::Rsa { bits: 2048 } => return Ok(()),
+            // SP 800-78-5: what others may have, and refuse themselves if they have not.
+            KeyType::EcP384 | KeyType::Rsa { bits: 3072 } if !self.is_known() => return Ok(()),
             KeyType::EcP384 => (4, 0),
             KeyType::Ed25519 | KeyType::Rsa { bits: 3072 | 4096 } => (5, 7),
             _ => {
@@ -74,7 +78,7 @@ impl Firmware {
             return Some("YSA-2019-02: values made first after power-up have too little entropy");
         }
         // The library with the flaw was replaced with 5.7.0.
-        (key_type.is_ecdsa() && !self.is_at_least(5, 7))
+        (key_type.is_ecdsa() && self.is_known() && !self.is_at_least(5, 7))
             .then_some("YSA-2024-03 (EUCLEAK): who has the device for some minutes and opens it can copy ECDSA keys")
     }
 }

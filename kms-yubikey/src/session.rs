@@ -42,25 +42,43 @@ pub(crate) struct Identity {
     pub(crate) firmware: Firmware,
 }
 
-/// Asks a card who it is; `None` if it is no YubiKey. Its PIV application is selected then, and was not selected anew if
-/// it was before: that would end what other programs have begun.
+/// Asks a card who it is; `None` if it has no PIV application. That is selected then, and was not selected anew if it was
+/// before: that would end what other programs have begun.
+///
+/// A card of another vendor, which tells neither version nor serial, is known by its unique identifier (CHUID), if it has
+/// one.
 pub(crate) fn identify(exchange: &mut Exchange<'_>) -> Result<Option<Identity>, Trouble> {
-    let identity = match version(exchange)? {
+    let firmware = match version(exchange)? {
         Some(firmware) => Some(firmware),
         None if select(exchange, PIV)? => version(exchange)?,
-        None => None,
+        None => return Ok(None),
     };
-    let Some(firmware) = identity else { return Ok(None) };
-    let serial = if firmware.tells_serial() {
-        serial(exchange, 0xf8, 0)?
-    } else {
-        let serial = if select(exchange, OTP)? { serial(exchange, 0x01, 0x10)? } else { None };
-        if !select(exchange, PIV)? {
-            return Ok(None);
-        }
-        serial
+    if let Some(serial) = serial(exchange, 0xf8, 0)? {
+        return Ok(Some(Identity { serial, firmware: firmware.unwrap_or(Firmware::UNKNOWN) }));
+    }
+    let told = match firmware {
+        Some(_) if select(exchange, OTP)? => serial(exchange, 0x01, 0x10)?,
+        _ => None,
     };
-    Ok(serial.map(|serial| Identity { serial, firmware }))
+    if firmware.is_some() && !select(exchange, PIV)? {
+        return Ok(None);
+    }
+    let serial = match told {
+        Some(serial) => serial,
+        None => identifier(exchange)?,
+    };
+    Ok(Some(Identity { serial, firmware: firmware.unwrap_or(Firmware::UNKNOWN) }))
+}
+
+/// A number made of the unique identifier, 0 without one.
+fn identifier(exchange: &mut Exchange<'_>) -> Result<u32, Trouble> {
+    const CHUID: [u8; 5] = [0x5c, 0x03, 0x5f, 0xc1, 0x02];
+    let reply = exchange.send(Command { instruction: 0xcb, p1: 0x3f, p2: 0xff, data: &CHUID })?;
+    if reply.status != status::OK || reply.data.is_empty() {
+        return Ok(0);
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &reply.data);
+    Ok(digest.as_ref().first_chunk().map_or(0, |first| u32::from_be_bytes(*first)))
 }
 
 fn version(exchange: &mut Exchange<'_>) -> Result<Option<Firmware>, Trouble> {
@@ -97,7 +115,7 @@ impl Session<'_> {
 
     /// Makes sure that PIV is selected, whatever other programs did meanwhile. One command; two if they did something.
     pub(crate) fn ensure_selected(&mut self) -> Result<(), Trouble> {
-        if self.belief.selected && version(&mut self.exchange)? == Some(self.firmware) {
+        if self.belief.selected && self.firmware.is_known() && version(&mut self.exchange)? == Some(self.firmware) {
             return Ok(());
         }
         self.select()

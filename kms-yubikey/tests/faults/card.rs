@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kms_core::{ErrorKind, OpenOptions, Signer, block_on};
+use kms_core::{ErrorKind, KeyManager, KeySpec, KeyType, KeyUri, OpenOptions, Signer, block_on};
 use kms_testkit::piv::{Fault, PcscRig};
 use kms_yubikey::YubiKey;
 
@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("card::unknown_status", unknown_status),
     ("card::another_in_its_place", another_in_its_place),
     ("card::a_key_is_moved", a_key_is_moved),
+    ("card::of_another_vendor", of_another_vendor),
 ];
 
 /// For machines that have other things to do.
@@ -193,5 +194,34 @@ fn a_key_is_moved(rig: &mut PcscRig) -> Outcome {
     assert_eq!(*signer.public_key(), key.public_key);
     sign(&signer)?;
     assert_eq!(scene.signer("9a", PIN).unwrap_err().kind(), ErrorKind::NotFound);
+    Ok(())
+}
+
+/// A card that knows nothing of Yubico's: no version, serial, metadata, attestation or moving.
+fn of_another_vendor(rig: &mut PcscRig) -> Outcome {
+    const PLAIN: Fault = Fault::Status(0x6d00);
+    let scene = Scene::new(rig);
+    for instruction in [0xf6, 0xf7, 0xf8, 0xf9, 0xfd] {
+        scene.control.fail(instruction, PLAIN, usize::MAX);
+    }
+    let place = format!("yubikey:?management-key={MANAGEMENT_KEY}&pin-value={PIN}");
+    let place: KeyUri = place.parse()?;
+    let manager = block_on(YubiKey::default().manager(&place, &OpenOptions::default()))?;
+    let spec = KeySpec::new(KeyType::EcP256);
+    // There might be a key: it cannot be seen.
+    let uri: KeyUri = "yubikey:slot-id=9a".parse()?;
+    assert_eq!(block_on(manager.create_key(&uri, &spec)).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let key = block_on(manager.create_key(&"yubikey:slot-id=9a;overwrite=true".parse()?, &spec))?;
+    let signer = block_on(manager.signer(&uri, None))?;
+    assert_eq!(*signer.public_key(), key.public_key);
+    for _ in 0..3 {
+        sign(&signer)?;
+        // What another program's reset ends is begun again.
+        scene.control.fail(USE_KEY, Fault::SessionLost, 1);
+        sign(&signer)?;
+    }
+    let ed25519 = block_on(manager.create_key(&uri, &KeySpec::new(KeyType::Ed25519))).unwrap_err();
+    assert_eq!(ed25519.kind(), ErrorKind::Unsupported, "{}", ed25519.chain());
+    assert!(manager.as_key_deleter().is_none(), "it cannot delete");
     Ok(())
 }
