@@ -7,7 +7,7 @@ use kms_core::{ErrorKind, KeySpec, KeyType, KeyUri, block_on};
 
 use crate::Case;
 use crate::keys::{create, fail};
-use crate::place::{PIN, module, open, uri};
+use crate::place::{open, pkcs11_tool, uri};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -55,22 +55,20 @@ fn chain(directory: &Path, public: &str) -> Vec<Vec<u8>> {
 }
 
 fn chained_by_issuers() {
-    let manager = open(&uri("chained", "", "")).unwrap_or_else(fail);
-    let key = uri("chained", ";object=chained;id=%0D%01", "");
+    let manager = open(&uri("ca", "", "")).unwrap_or_else(fail);
+    let key = uri("ca", ";object=chained;id=%0D%01", "");
     let key = block_on(manager.create_key(&key, &KeySpec::new(KeyType::EcP256))).unwrap_or_else(fail);
     let directory = tempfile::tempdir().unwrap();
     let chain = chain(directory.path(), &key.public_key.to_pem());
     // In any order, with names of their own, as people do it.
     for (name, id) in [("root", "0d11"), ("leaf", "0d01"), ("middle", "0d12")] {
         let file = directory.path().join(format!("{name}.der"));
-        let module = module();
-        let arguments = ["--module", module.to_str().unwrap(), "--token-label", "chained", "--login", "--pin", PIN];
         let write = ["--write-object", file.to_str().unwrap(), "--type", "cert", "--label", name, "--id", id];
-        run("pkcs11-tool", &[&arguments[..], &write].concat());
+        pkcs11_tool("ca", &write);
     }
     let certificates = manager.as_certificate_manager().unwrap();
     assert_eq!(block_on(certificates.load_certificates(&key.uri)).unwrap_or_else(fail), chain);
-    let by_certificate = uri("chained", ";object=leaf;type=cert", "");
+    let by_certificate = uri("ca", ";object=leaf;type=cert", "");
     assert_eq!(block_on(manager.public_key(&by_certificate)).unwrap_or_else(fail), key.public_key);
     let error = block_on(certificates.store_certificates(&key.uri, &chain)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
@@ -78,13 +76,13 @@ fn chained_by_issuers() {
     block_on(certificates.delete_certificates(&key.uri)).unwrap_or_else(fail);
     let error = block_on(certificates.load_certificates(&key.uri)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-    let root = block_on(manager.public_key(&uri("chained", ";object=root;type=cert", "")));
+    let root = block_on(manager.public_key(&uri("ca", ";object=root;type=cert", "")));
     assert!(root.is_ok(), "{root:?}");
 }
 
 /// A certificate is taken only if all that is stated of it is so; one that is named itself, and not that of the key.
 fn named_by_id_and_label() {
-    let token = "certified";
+    let token = "ca";
     let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
     let key = uri(token, ";object=key;id=%0C%01", "");
     let key = block_on(manager.create_key(&key, &KeySpec::new(KeyType::EcP256))).unwrap_or_else(fail);
@@ -93,10 +91,9 @@ fn named_by_id_and_label() {
     let certificates = manager.as_certificate_manager().unwrap();
     block_on(certificates.store_certificates(&key.uri, &chain)).unwrap_or_else(fail);
     // A trusted root that somebody gave the label of the key.
-    let (module, file) = (module(), directory.path().join("root.der"));
-    let arguments = ["--module", module.to_str().unwrap(), "--token-label", token, "--login", "--pin", PIN];
+    let file = directory.path().join("root.der");
     let write = ["--write-object", file.to_str().unwrap(), "--type", "cert", "--label", "key", "--id", "0c09"];
-    run("pkcs11-tool", &[&arguments[..], &write].concat());
+    pkcs11_tool(token, &write);
 
     let another = uri(token, ";object=another;id=%0C%01", "");
     for refused in [

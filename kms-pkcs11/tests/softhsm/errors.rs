@@ -4,7 +4,7 @@ use kms_core::{Error, ErrorKind, KeySpec, KeyType, KeyUri, block_on};
 
 use crate::Case;
 use crate::keys::create;
-use crate::place::{bare, manager, module, open, uri};
+use crate::place::{bare, manager, module, open, pkcs11_tool, uri};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -95,20 +95,7 @@ fn hex_id() {
 fn ambiguous() {
     let manager = open(&uri("same", "", "")).unwrap();
     let tool = |id: &str| {
-        let output = std::process::Command::new("pkcs11-tool")
-            .args([
-                "--module",
-                module().to_str().unwrap(),
-                "--token-label",
-                "same",
-                "--login",
-                "--pin",
-                crate::place::PIN,
-            ])
-            .args(["--keypairgen", "--key-type", "EC:prime256v1", "--label", "same", "--id", id])
-            .output()
-            .expect("pkcs11-tool runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        pkcs11_tool("same", &["--keypairgen", "--key-type", "EC:prime256v1", "--label", "same", "--id", id]);
     };
     tool("0c01");
     tool("0c02");

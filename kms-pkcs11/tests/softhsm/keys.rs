@@ -7,7 +7,7 @@ use kms_core::{
 use kms_testkit::judge;
 
 use crate::Case;
-use crate::place::{bare, manager, open, registry, uri, with_policy};
+use crate::place::{bare, manager, open, pkcs11_tool, registry, uri, with_policy};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -133,12 +133,7 @@ fn extractable_only_if_asked() {
     for (path, answer) in [(";object=stays", "never extractable"), (";object=leaves;extractable=true", "extractable")] {
         let key = create(&*manager, path, KeyType::EcP256);
         let label = key.uri.path().find(|attribute| attribute.name() == "object").unwrap().text().unwrap().to_owned();
-        let output = std::process::Command::new("pkcs11-tool")
-            .args(["--module", crate::place::module().to_str().unwrap(), "--token-label", "ca", "--login", "--pin"])
-            .args([crate::place::PIN, "--list-objects", "--type", "privkey"])
-            .output()
-            .expect("pkcs11-tool runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = pkcs11_tool("ca", &["--list-objects", "--type", "privkey"]);
         let mut lines = text.lines().skip_while(|line| !line.ends_with(&format!(" {label}")));
         let access = lines.find(|line| line.contains("Access:")).unwrap_or_else(|| panic!("{text}"));
         assert!(access.contains("sensitive") && access.contains(answer), "{path}: {access}");

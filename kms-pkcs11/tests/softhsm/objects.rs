@@ -1,13 +1,11 @@
 //! Keys that others made, and not as we would have.
 
-use std::process::Command;
-
 use kms_core::{ErrorKind, block_on};
 use kms_testkit::judge;
 
 use crate::Case;
 use crate::keys::fail;
-use crate::place::{PIN, module, open, uri};
+use crate::place::{open, pkcs11_tool as tool, uri};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -16,13 +14,6 @@ pub(crate) fn cases() -> Vec<Case> {
         ("objects::public_key_of_another_label", public_key_of_another_label),
         ("objects::of_another_key", of_another_key),
     ]
-}
-
-fn tool(token: &str, arguments: &[&str]) {
-    let mut tool = Command::new("pkcs11-tool");
-    tool.arg("--module").arg(module()).args(["--token-label", token, "--login", "--pin", PIN]).args(arguments);
-    let output = tool.output().expect("pkcs11-tool runs");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 const PAIR: [&str; 5] = ["--keypairgen", "--key-type", "EC:prime256v1", "--label", "key"];
@@ -35,7 +26,7 @@ fn signs(token: &str, path: &str) {
 }
 
 fn without_an_id() {
-    let token = "without-id";
+    let token = "ca";
     tool(token, &PAIR);
     signs(token, ";object=key");
     let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
@@ -48,7 +39,7 @@ fn without_an_id() {
 }
 
 fn without_a_public_key() {
-    let token = "without-public";
+    let token = "ca";
     tool(token, &[&PAIR[..], &["--id", "0e"]].concat());
     tool(token, &["--delete-object", "--type", "pubkey", "--id", "0e"]);
     let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
@@ -58,7 +49,7 @@ fn without_a_public_key() {
 }
 
 fn public_key_of_another_label() {
-    let token = "relabelled";
+    let token = "ca";
     tool(token, &[&PAIR[..], &["--id", "0f"]].concat());
     let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
     let key = block_on(manager.public_key(&uri(token, ";id=%0F", ""))).unwrap_or_else(fail);
@@ -73,7 +64,7 @@ fn public_key_of_another_label() {
 
 /// Public keys that bear the name of a private one and are another's: not taken for its own, nor deleted with it.
 fn of_another_key() {
-    let token = "neighbours";
+    let token = "ca";
     let manager = open(&uri(token, "", "")).unwrap_or_else(fail);
     let directory = tempfile::tempdir().unwrap();
     tool(token, &[&PAIR[..], &["--id", "11"]].concat());

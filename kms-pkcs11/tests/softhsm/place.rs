@@ -22,14 +22,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// With a token for each case that another program writes to: SoftHSM does not bear two who write at a time.
     pub(crate) fn new() -> Self {
         let place = Self { directory: tempfile::tempdir().expect("a temporary directory") };
         std::fs::create_dir(place.path("tokens")).expect("a directory for tokens");
         let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", place.path("tokens").display());
         std::fs::write(place.path("softhsm2.conf"), text).expect("a configuration");
-        let written = ["chained", "certified", "without-id", "without-public", "relabelled", "neighbours"];
-        for label in ["ca", "second", "pins", "same"].into_iter().chain(written) {
+        for label in ["ca", "second", "pins", "same"] {
             let made = Command::new("softhsm2-util")
                 .args(["--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN])
                 .env(MARK, place.path("softhsm2.conf"))
@@ -63,6 +61,15 @@ const MISSING: &str = "these tests need SoftHSM: apt-get install softhsm2 opensc
 pub(crate) fn module() -> PathBuf {
     let found = MODULES.iter().map(Path::new).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("no libsofthsm2.so; {MISSING}")).to_owned()
+}
+
+/// Runs `pkcs11-tool`, as the user of the token, and returns what it prints.
+pub(crate) fn pkcs11_tool(token: &str, arguments: &[&str]) -> String {
+    let mut tool = Command::new("pkcs11-tool");
+    tool.arg("--module").arg(module()).args(["--token-label", token, "--login", "--pin", PIN]).args(arguments);
+    let output = tool.output().expect("pkcs11-tool runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A registry with the backend and nothing else changed.
