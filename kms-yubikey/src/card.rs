@@ -43,36 +43,26 @@ pub(crate) struct Reply {
     pub(crate) data: Zeroizing<Vec<u8>>,
 }
 
-/// The readers there are at a time.
-pub(crate) struct Readers {
-    // Calls in one context wait for each other, even for one that hangs: nobody else has this one.
-    context: Context,
-    names: Vec<CString>,
-}
-
-impl Readers {
-    /// Lists them. None is opened.
-    pub(crate) fn list() -> Result<Self, Fault> {
-        let context = Context::establish(Scope::User)?;
-        let names = match context.list_readers_owned() {
-            Err(Fault::NoReadersAvailable) => Vec::new(),
-            names => names?,
-        };
-        Ok(Self { context, names })
-    }
-
-    pub(crate) fn names(&self) -> &[CString] {
-        &self.names
-    }
-
-    /// Connects with the card in one of them, if there is one.
-    pub(crate) fn connect(&self, reader: &CStr) -> Result<Card, Fault> {
-        let handle = self.context.connect(reader, ShareMode::Shared, Protocols::ANY)?;
-        Ok(Card { handle: Some(handle), reader: reader.to_owned(), takes_extended: true, reset_at_end: false })
+/// The readers there are. None is opened.
+pub(crate) fn readers() -> Result<Vec<CString>, Fault> {
+    match Context::establish(Scope::User)?.list_readers_owned() {
+        Err(Fault::NoReadersAvailable) => Ok(Vec::new()),
+        names => names,
     }
 }
 
 impl Card {
+    /// Connects with the card in that reader, if there is one.
+    pub(crate) fn connect(reader: &CStr) -> Result<Self, Fault> {
+        // Calls in one context wait for each other, even for one that hangs: nobody else has this one.
+        let mut handle = Context::establish(Scope::User)?.connect(reader, ShareMode::Shared, Protocols::ANY)?;
+        // `pcscd` notes that a card is in use before it counts a connection. When another program, the last one, leaves the
+        // card in between, the card counts as unused and loses its power within a second, and its selection and PIN with it,
+        // without anybody being told. Connected again, it is in use and counted.
+        handle.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)?;
+        Ok(Self { handle: Some(handle), reader: reader.to_owned(), takes_extended: true, reset_at_end: false })
+    }
+
     pub(crate) fn reader(&self) -> &CStr {
         &self.reader
     }

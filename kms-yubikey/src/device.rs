@@ -208,7 +208,7 @@ impl Device {
         let own = lock(&self.link).take();
         let mut link = match own {
             Some(link) => link,
-            None => self.find_again()?,
+            None => self.find_again(deadline)?,
         };
         let mut result = self.exchange(operation, deadline, stage, wrote, &mut link, &mut *work);
         if let Err(Trouble::Fault(Fault::ResetCard)) = result {
@@ -254,9 +254,9 @@ impl Device {
     }
 
     /// Looks for the device where it was, then everywhere.
-    fn find_again(&self) -> Result<Link, Trouble> {
+    fn find_again(&self, deadline: Deadline) -> Result<Link, Trouble> {
         let reader = lock(&self.reader).clone();
-        let link = discovery::find_serial(self.identity.serial, &reader)?;
+        let link = discovery::find_serial(self.identity.serial, &reader, deadline)?;
         self.note_reader(&link);
         Ok(link)
     }

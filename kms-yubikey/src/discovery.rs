@@ -1,18 +1,22 @@
 //! Finding `YubiKey`s among the readers.
 
 use std::ffi::{CStr, CString};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kms_core::{Deadline, Error, ErrorKind, Result};
 
-use crate::card::{Fault, Readers};
+use crate::card::{Card, Fault, readers};
 use crate::device::{Device, Link, Pauses, ahead_of, held};
 use crate::error::{self, Remedy, Trouble};
 use crate::session::{Belief, Identity, identify};
 
 /// How long a card may be mute: it was put in just now, or another program resets it.
 const SETTLES: Duration = Duration::from_secs(3);
+
+/// How long the readers that come first have to answer before others are looked into.
+const COURTESY: Duration = Duration::from_secs(1);
 
 /// Finds the one YubiKey that is meant. While another program has one for itself that might be it, waits.
 ///
@@ -23,12 +27,15 @@ pub(crate) fn open(serial: Option<u32>, reader: Option<&str>, deadline: Deadline
     let (start, mut pauses) = (Instant::now(), Pauses::default());
     loop {
         let looked = match serial {
-            Some(serial) => match look_for(serial, reader) {
+            Some(serial) => match look_for(serial, reader, deadline) {
                 Ok(Ok(device)) => return Ok(device),
                 Ok(Err(looked)) => Ok(looked),
                 Err(fault) => Err(fault),
             },
-            None => Readers::list().and_then(|readers| look(&readers, reader, |_| true, |_| false)),
+            None => readers().and_then(|names| {
+                let (meant, passed_over) = meant(names, reader);
+                Ok(Looked { passed_over, ..look(meant, Vec::new(), |_| false, deadline)? })
+            }),
         };
         let fault = match looked {
             Ok(Looked { mut found, held: others, mute, passed_over }) => {
@@ -61,22 +68,14 @@ pub(crate) fn open(serial: Option<u32>, reader: Option<&str>, deadline: Deadline
 }
 
 /// Finds a YubiKey again that was lost: first in the reader where it was.
-pub(crate) fn find_serial(serial: u32, reader: &CStr) -> Result<Link, Trouble> {
-    let readers = Readers::list()?;
-    let known = readers.names();
-    let mut absence = Fault::NoSmartcard;
-    let was = known.iter().filter(|name| name.as_c_str() == reader);
-    let others = known.iter().filter(|name| name.as_c_str() != reader && is_yubikey(name));
-    for name in was.chain(others) {
-        match connect(&readers, name) {
-            Ok(Some((identity, link))) if identity.serial == serial => return Ok(link),
-            Ok(Some((_, link))) => link.card.leave(),
-            Err(Trouble::Fault(Fault::SharingViolation)) => absence = Fault::SharingViolation,
-            Ok(None) | Err(Trouble::Fault(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(absence.into())
+pub(crate) fn find_serial(serial: u32, reader: &CStr, deadline: Deadline) -> Result<Link, Trouble> {
+    let (was, others): (Vec<_>, Vec<_>) = readers()?.into_iter().partition(|name| name.as_c_str() == reader);
+    let others = others.into_iter().filter(is_yubikey).collect();
+    let mut looked = look(was, others, |identity| identity.serial == serial, deadline)?;
+    let found = looked.found.iter().position(|(identity, _)| identity.serial == serial);
+    let link = found.map(|at| looked.found.swap_remove(at).1);
+    leave(looked.found);
+    link.ok_or_else(|| Trouble::Fault(if looked.held { Fault::SharingViolation } else { Fault::NoSmartcard }))
 }
 
 #[derive(Default)]
@@ -89,65 +88,116 @@ struct Looked {
     passed_over: Vec<String>,
 }
 
+/// What a reader has.
+type Seen = Result<Option<(Identity, Link)>, Trouble>;
+
 /// Looks for one of known serial; where this process has others is not looked unless it is nowhere else.
-fn look_for(serial: u32, reader: Option<&str>) -> Result<Result<Arc<Device>, Looked>, Fault> {
-    let readers = Readers::list()?;
-    if let Some(device) = Device::in_use(serial, readers.names()) {
+fn look_for(serial: u32, reader: Option<&str>, deadline: Deadline) -> Result<Result<Arc<Device>, Looked>, Fault> {
+    let names = readers()?;
+    if let Some(device) = Device::in_use(serial, &names) {
         return Ok(Ok(device));
     }
+    let (meant, passed_over) = meant(names, reader);
     let busy = Device::readers_in_use();
+    let (later, first): (Vec<_>, Vec<_>) = meant.into_iter().partition(|name| busy.contains(name));
     let is_it = |identity: &Identity| identity.serial == serial;
-    let mut looked = look(&readers, reader, |name| !busy.contains(name), is_it)?;
-    if looked.found.iter().all(|(identity, _)| !is_it(identity)) {
-        let elsewhere = look(&readers, reader, |name| busy.contains(name), is_it)?;
-        looked.found.extend(elsewhere.found);
-        looked.held |= elsewhere.held;
-        looked.mute |= elsewhere.mute;
-    }
+    let looked = look(first, later, is_it, deadline)?;
     let (found, others): (Vec<_>, Vec<_>) = looked.found.into_iter().partition(|(identity, _)| is_it(identity));
     leave(others);
-    Ok(Err(Looked { found, ..looked }))
+    Ok(Err(Looked { found, passed_over, ..looked }))
 }
 
-/// Looks into the readers that are meant and wanted, up to the one in which `is_last` is.
+/// Looks into readers until the one is found that is the last to look for, or the deadline comes: first into some, then
+/// into the others. Into many at once, and no longer than the deadline: that one is another program's, for a while or
+/// for ever, must not keep us from the others. (`pcscd` lets those who wait ask ten times a second whether a card is
+/// free, so that one of a busy program may not be got for long.)
 fn look(
-    readers: &Readers,
-    wanted: Option<&str>,
-    looks_at: impl Fn(&CString) -> bool,
+    first: Vec<CString>,
+    later: Vec<CString>,
     is_last: impl Fn(&Identity) -> bool,
+    deadline: Deadline,
 ) -> Result<Looked, Fault> {
-    let mut looked = Looked::default();
-    for name in readers.names() {
-        let text = name.to_string_lossy().into_owned();
-        let meant = wanted.map_or_else(|| is_yubikey(name), |wanted| text.contains(wanted));
-        if !meant {
-            looked.passed_over.push(text);
-            continue;
+    let (tell, told) = mpsc::channel();
+    let (mut looked, mut later) = (Looked::default(), Some(later).filter(|later| !later.is_empty()));
+    let (start, mut open) = (Instant::now(), 0);
+    let probe_all = |names: Vec<CString>, open: &mut usize| {
+        for name in names {
+            *open += 1;
+            probe(name, tell.clone())?;
         }
-        if !looks_at(name) {
-            continue;
+        Ok::<_, Fault>(())
+    };
+    probe_all(first, &mut open)?;
+    loop {
+        if open == 0 || start.elapsed() > COURTESY {
+            if let Some(names) = later.take() {
+                probe_all(names, &mut open)?;
+            } else if open == 0 {
+                return Ok(looked);
+            }
         }
-        match connect(readers, name) {
-            Ok(Some(found)) => {
-                let last = is_last(&found.0);
-                looked.found.push(found);
-                if last {
-                    break;
+        let patience = deadline.remaining();
+        let patience = if later.is_some() { patience.min(COURTESY) } else { patience };
+        match told.recv_timeout(patience) {
+            Ok((name, seen)) => {
+                open -= 1;
+                if looked.note(&name, seen, &is_last)? {
+                    return Ok(looked);
                 }
             }
-            Err(Trouble::Fault(Fault::SharingViolation)) => looked.held = true,
+            Err(_) if deadline.has_passed() => {
+                looked.held = true;
+                return Ok(looked);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Looks into one reader, on a thread of its own, which may be held up there for as long as another program likes.
+fn probe(name: CString, tell: mpsc::Sender<(CString, Seen)>) -> Result<(), Fault> {
+    let look = move || {
+        let seen = connect(&name);
+        // If nobody listens any more, what was found is left as it was.
+        let _ = tell.send((name, seen));
+    };
+    let started = thread::Builder::new().name("kms-yubikey".to_owned()).spawn(look);
+    started.map(drop).map_err(|_| Fault::NoMemory)
+}
+
+impl Looked {
+    /// Whether that was the last.
+    fn note(&mut self, name: &CStr, seen: Seen, is_last: impl Fn(&Identity) -> bool) -> Result<bool, Fault> {
+        let reader = name.to_string_lossy();
+        match seen {
+            Ok(Some(found)) => {
+                let last = is_last(&found.0);
+                self.found.push(found);
+                return Ok(last);
+            }
+            Err(Trouble::Fault(Fault::SharingViolation)) => self.held = true,
             Err(Trouble::Fault(fault @ (Fault::NoService | Fault::ServiceStopped | Fault::SecurityViolation))) => {
                 return Err(fault);
             }
-            Err(Trouble::Fault(Fault::NoSmartcard)) => tracing::debug!(reader = text, "no card in the reader"),
+            Err(Trouble::Fault(Fault::NoSmartcard)) => tracing::debug!(%reader, "no card in the reader"),
             Err(Trouble::Fault(fault)) => {
-                looked.mute = true;
-                tracing::debug!(reader = text, %fault, "no card that answers");
+                self.mute = true;
+                tracing::debug!(%reader, %fault, "no card that answers");
             }
-            Ok(None) | Err(Trouble::Error(_)) => tracing::debug!(reader = text, "no YubiKey with PIV in the reader"),
+            Ok(None) | Err(Trouble::Error(_)) => tracing::debug!(%reader, "no YubiKey with PIV in the reader"),
         }
+        Ok(false)
     }
-    Ok(looked)
+}
+
+/// The readers that are meant, and the others: of that name or, where none is wanted, those that are called YubiKey.
+fn meant(names: Vec<CString>, wanted: Option<&str>) -> (Vec<CString>, Vec<String>) {
+    let is_meant = |name: &CString| match wanted {
+        Some(wanted) => name.to_string_lossy().contains(wanted),
+        None => is_yubikey(name),
+    };
+    let (meant, others): (Vec<_>, Vec<_>) = names.into_iter().partition(is_meant);
+    (meant, others.iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
 /// Whether a reader is a YubiKey, by its name: `Yubico YubiKey OTP+FIDO+CCID 00 00`.
@@ -155,10 +205,10 @@ fn is_yubikey(name: &CString) -> bool {
     name.to_string_lossy().to_ascii_lowercase().contains("yubikey")
 }
 
-fn connect(readers: &Readers, reader: &CStr) -> Result<Option<(Identity, Link)>, Trouble> {
+fn connect(reader: &CStr) -> Seen {
     /// Most resets by others that are borne with: each program that gives back the card may do one.
     const MOST_RESETS: usize = 10;
-    let mut card = readers.connect(reader)?;
+    let mut card = Card::connect(reader)?;
     let mut resets = 0;
     let identity = loop {
         match card.exchange().map_err(Trouble::Fault).and_then(|mut exchange| identify(&mut exchange)) {

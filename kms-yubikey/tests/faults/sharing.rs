@@ -3,15 +3,17 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use kms_core::{ErrorKind, Registry, block_on};
+use kms_core::{ErrorKind, OperationPolicy, Registry, block_on};
 use kms_testkit::piv::{Card, CardOptions, PcscRig};
 use kms_yubikey::YubiKey;
+use pcsc::{Context, Disposition, Protocols, Scope, ShareMode};
 
 use crate::{NOTICES, Outcome, PIN, Scene, Test, sign};
 
 pub(crate) const TESTS: &[Test] = &[
     ("sharing::two_processes", two_processes),
     ("sharing::two_devices_need_a_serial", two_devices_need_a_serial),
+    ("sharing::one_card_is_held", one_card_is_held),
     ("sharing::other_readers_are_passed_over", other_readers_are_passed_over),
     ("sharing::pcscd_is_killed_and_starts_again", pcscd_is_killed_and_starts_again),
 ];
@@ -79,6 +81,38 @@ fn two_devices_need_a_serial(rig: &mut PcscRig) -> Outcome {
     })?;
     let error = block_on(registry.open(&"yubikey:serial=4711".parse()?)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{}", error.chain());
+    Ok(())
+}
+
+/// Another program has one card, for a while or for itself. The other card opens at once; who wants the first waits, is told
+/// why in the end, and gets it when it is free.
+fn one_card_is_held(rig: &mut PcscRig) -> Outcome {
+    let (held, free) = (Scene::in_reader(rig, 0), Scene::in_reader(rig, 2));
+    let context = Context::establish(Scope::User)?;
+    for mode in [ShareMode::Shared, ShareMode::Exclusive] {
+        let start = Instant::now();
+        let mut card = loop {
+            // Connections of ours may be on their way out.
+            match context.connect(&context.list_readers_owned()?[0], mode, Protocols::ANY) {
+                Err(pcsc::Error::SharingViolation) if start.elapsed() < Duration::from_secs(10) => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                card => break card?,
+            }
+        };
+        let transaction = card.transaction()?;
+        let start = Instant::now();
+        free.open("", OperationPolicy::default())?;
+        assert!(start.elapsed() < Duration::from_secs(10), "{mode:?}: {:?}", start.elapsed());
+        let start = Instant::now();
+        let error = held.open("", OperationPolicy::default().with_timeout(Duration::from_secs(2))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{mode:?}: {}", error.chain());
+        assert!(error.to_string().contains("another program has it"), "{mode:?}: {error}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{mode:?}: {:?}", start.elapsed());
+        transaction.end(Disposition::LeaveCard).map_err(|(_, error)| error)?;
+        card.disconnect(Disposition::LeaveCard).map_err(|(_, error)| error)?;
+        held.open("", OperationPolicy::default())?;
+    }
     Ok(())
 }
 
