@@ -1,4 +1,4 @@
-//! What a signature costs beyond the bare client of Google against the same small server, in this process.
+//! What a signature costs beyond the bare client of Google against the same stand-in, in this process.
 //!
 //! `cargo bench -p kms-gcp --bench overhead` prints a table; behind `--`, a number is how many rounds. In each round both
 //! sides run one after the other, the first one changing, and what counts is the median of the rounds' own ratios. The
@@ -16,10 +16,7 @@ use google_cloud_kms_v1::client::KeyManagementService as Client;
 use google_cloud_kms_v1::model::Digest;
 use kms_core::{KeyManager, KeySpec, KeyType, OpenOptions, OperationPolicy, Signer, block_on};
 use kms_gcp::Gcp;
-use stand_in::StandIn;
-
-#[path = "../tests/stand_in/parts.rs"]
-mod stand_in;
+use kms_testkit::gcp::GcpKms;
 
 const TURN: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 9;
@@ -38,7 +35,7 @@ struct Sample {
 
 fn main() -> Result<()> {
     let rounds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(ROUNDS).max(1);
-    let server = StandIn::start();
+    let server = GcpKms::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (name, unverified, verified) = signers(&server)?;
     let bare = runtime.block_on(bare(&server))?;
@@ -96,7 +93,7 @@ fn main() -> Result<()> {
 }
 
 /// One request for each signature, counted by the server.
-fn requests(server: &StandIn, signer: &Arc<dyn Signer>) {
+fn requests(server: &GcpKms, signer: &Arc<dyn Signer>) {
     let before = server.requests("AsymmetricSign");
     for _ in 0..100 {
         block_on(signer.sign_digest(&DIGEST)).expect("a signature");
@@ -108,7 +105,7 @@ fn requests(server: &StandIn, signer: &Arc<dyn Signer>) {
     );
 }
 
-async fn bare(server: &StandIn) -> Result<Client> {
+async fn bare(server: &GcpKms) -> Result<Client> {
     let client = Client::builder().with_endpoint(server.endpoint()).with_credentials(anonymous::Builder::new().build());
     Ok(client.with_retry_policy(NeverRetry).build().await?)
 }
@@ -124,7 +121,7 @@ async fn sign_bare(client: &Client, name: &str) {
 type Signers = (String, Arc<dyn Signer>, Arc<dyn Signer>);
 
 /// The name of a version, and its signers without and with verification.
-fn signers(server: &StandIn) -> Result<Signers> {
+fn signers(server: &GcpKms) -> Result<Signers> {
     let place = server.uri("").parse()?;
     let open = |policy| block_on(Gcp::default().manager(&place, &OpenOptions::default().with_policy(policy)));
     let (plain, verifying) =

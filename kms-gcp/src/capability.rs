@@ -107,7 +107,7 @@ async fn decrypt(
         async move { client.asymmetric_decrypt().with_request(request).send().await }
     });
     let answer = sent.await.map_err(|fault| {
-        if fault.is(Code::InvalidArgument) {
+        if fault.is(Code::InvalidArgument) && fault.kind() == ErrorKind::InvalidArgument {
             undecrypted(info).with_source(fault)
         } else {
             fault.in_context(format!("decrypt with {}", info.version))

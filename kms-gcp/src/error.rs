@@ -139,6 +139,7 @@ impl Fault {
             Cause::Connection | Cause::Timeout | Cause::Response => ErrorKind::Unavailable,
             Cause::Request => ErrorKind::InvalidArgument,
             Cause::Service if self.is_api_disabled() => ErrorKind::PermissionDenied,
+            Cause::Service if self.is_about_checksum() => ErrorKind::Integrity,
             Cause::Service => match (self.code.and_then(row), self.status) {
                 (Some(row), _) => row.1,
                 (None, Some(429)) => ErrorKind::Throttled,
@@ -191,6 +192,13 @@ impl Fault {
                 None => "grant the permission on the key or its key ring".into(),
             },
         }
+    }
+
+    /// What was sent came there damaged: <https://cloud.google.com/kms/docs/data-integrity-guidelines>. The code is that of
+    /// other wrong arguments, but no other is sent again.
+    fn is_about_checksum(&self) -> bool {
+        let text = self.message.to_ascii_lowercase();
+        self.code == Some(Code::InvalidArgument) && (text.contains("checksum") || text.contains("crc32c"))
     }
 
     /// The service answers so with one code or the other, of which one looks like the fault of a key.

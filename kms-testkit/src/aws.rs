@@ -20,13 +20,13 @@
 //! Not there: symmetric encryption and HMAC keys (they can be made, for listings), key stores, grants, rotation,
 //! replication, `ED25519_PH_SHA_512`. Key policies are kept, not enforced.
 
+mod algorithm;
 mod alias;
 mod answer;
 mod credentials;
 mod fault;
 mod import;
 mod key;
-mod material;
 mod operation;
 mod server;
 mod sigv4;
@@ -34,6 +34,7 @@ mod store;
 mod sts;
 mod tag;
 mod usage;
+mod verify;
 
 pub use credentials::Credentials;
 pub use fault::Fault;

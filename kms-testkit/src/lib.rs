@@ -56,6 +56,8 @@
 pub mod aws;
 pub mod conformance;
 pub mod faults;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 pub mod judge;
 #[cfg(feature = "piv")]
 pub mod piv;
@@ -63,3 +65,7 @@ pub mod piv;
 pub mod pkcs11;
 
 mod certificate;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod http;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod material;

@@ -1,22 +1,21 @@
 //! The suite on Cloud KMS.
 
-#[path = "../stand_in/parts.rs"]
-mod stand_in;
-
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use kms_core::{DecryptionAlgorithm, ErrorKind, KeyType, KeyUri, Registry, SignatureAlgorithm};
 use kms_gcp::{Gcp, GcpKeyOptions, GcpProtectionLevel};
 use kms_testkit::conformance::{self, Harness};
-use stand_in::StandIn;
+use kms_testkit::gcp::GcpKms;
 
 fn main() -> ExitCode {
-    let server = StandIn::start();
+    let server = GcpKms::start().expect("the stand-in");
+    // So that every list has several pages.
+    server.set_page_limit(3);
     let in_hsm = GcpKeyOptions::default().with_protection_level(GcpProtectionLevel::Hsm);
     // Only keys in an HSM have an attestation.
     let backend = Gcp::default().with_key_options(in_hsm).with_attestation_root(server.attestation_root());
-    conformance::run([KeyRing { name: "cloudkms", backend, endpoint: server.endpoint().to_owned() }])
+    conformance::run([KeyRing { name: "cloudkms", backend, endpoint: server.endpoint() }])
 }
 
 struct KeyRing {

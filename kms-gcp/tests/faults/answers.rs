@@ -6,8 +6,8 @@ use base64ct::{Base64, Encoding as _};
 use kms_core::{DecryptionAlgorithm, ErrorKind, KeySpec, KeyType, KeyUsage, block_on};
 use serde_json::{Value, json};
 
-use crate::stand_in::Twist;
 use crate::{Scene, manager, uri};
+use kms_testkit::gcp::Fault;
 
 /// Flips one bit of a field in Base64, or one letter of one that is not.
 fn damage(answer: &mut Value, field: &str) {
@@ -68,8 +68,8 @@ fn a_signature_that_is_not_right_is_withheld() {
     for key_type in [KeyType::EcP256, KeyType::Rsa { bits: 2048 }] {
         let scene = Scene::with(key_type, Duration::from_secs(30));
         let signer = scene.signer();
-        for (what, twist) in SIGNATURES {
-            scene.server.twist("AsymmetricSign", Twist::Answer(twist));
+        for (what, change) in SIGNATURES {
+            scene.server.set("AsymmetricSign", Fault::Answer(change));
             for _ in 0..10 {
                 let before = scene.server.requests("AsymmetricSign");
                 let error = block_on(signer.sign(b"message")).expect_err(what);
@@ -88,15 +88,15 @@ fn a_signature_that_is_not_right_is_withheld() {
 fn what_was_damaged_once_is_asked_again() {
     let scene = Scene::new();
     let signer = scene.signer();
-    for (what, twist) in SIGNATURES.into_iter().filter(|(what, _)| !what.contains("with its checksum")) {
+    for (what, change) in SIGNATURES.into_iter().filter(|(what, _)| !what.contains("with its checksum")) {
         let before = scene.server.requests("AsymmetricSign");
-        scene.server.twist_times("AsymmetricSign", Twist::Answer(twist), 1);
+        scene.server.set_times("AsymmetricSign", Fault::Answer(change), 1);
         block_on(signer.sign(b"message")).unwrap_or_else(|error| panic!("{what}: {}", error.chain()));
         assert_eq!(scene.server.requests("AsymmetricSign") - before, 2, "{what}");
     }
 }
 
-/// What is damaged on the way there is signed, with the answer that its checksum is another one.
+/// The service says that the checksum is another one, and signs nothing.
 #[test]
 fn what_is_damaged_on_the_way_there_is_not_signed() {
     let requests: [Change; 3] = [
@@ -113,17 +113,17 @@ fn what_is_damaged_on_the_way_there_is_not_signed() {
     for (key_type, change) in requests {
         let scene = Scene::with(key_type.parse().unwrap(), Duration::from_secs(30));
         let signer = scene.signer();
-        scene.server.twist("AsymmetricSign", Twist::Request(change));
+        scene.server.set("AsymmetricSign", Fault::Request(change));
         let error = block_on(signer.sign(b"message")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Integrity, "{key_type}: {}", error.chain());
-        scene.server.twist_times("AsymmetricSign", Twist::Request(change), 1);
+        scene.server.set_times("AsymmetricSign", Fault::Request(change), 1);
         block_on(signer.sign(b"message")).unwrap();
     }
 }
 
 #[test]
 fn a_public_key_that_is_not_right_is_withheld() {
-    let twists: [Change; 7] = [
+    let changes: [Change; 7] = [
         ("a damaged PEM", |answer| damage(answer, "pem")),
         ("a damaged PEM with its checksum", |answer| {
             damage(answer, "pem");
@@ -142,8 +142,8 @@ fn a_public_key_that_is_not_right_is_withheld() {
         }),
     ];
     let scene = Scene::new();
-    for (what, twist) in twists {
-        scene.server.twist("GetPublicKey", Twist::Answer(twist));
+    for (what, change) in changes {
+        scene.server.set("GetPublicKey", Fault::Answer(change));
         for _ in 0..10 {
             let error = block_on(scene.manager.signer(&scene.key.uri, None)).expect_err(what);
             assert_eq!(error.kind(), ErrorKind::Integrity, "{what}: {}", error.chain());
@@ -151,11 +151,11 @@ fn a_public_key_that_is_not_right_is_withheld() {
         }
         scene.server.clear();
         if !what.contains("with its checksum") {
-            scene.server.twist_times("GetPublicKey", Twist::Answer(twist), 1);
+            scene.server.set_times("GetPublicKey", Fault::Answer(change), 1);
             scene.signer();
         }
     }
-    scene.server.twist("GetPublicKey", Twist::Answer(|answer| answer["algorithm"] = json!(4711)));
+    scene.server.set("GetPublicKey", Fault::Answer(|answer| answer["algorithm"] = json!(4711)));
     let error = block_on(scene.manager.signer(&scene.key.uri, None)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", error.chain());
     assert!(error.to_string().contains("4711"), "{error}");
@@ -166,9 +166,9 @@ fn a_public_key_that_is_not_right_is_withheld() {
 fn a_swapped_key_is_noticed() {
     let scene = Scene::new();
     // Checksums and names are right, the key is another one.
-    scene.server.twist(
+    scene.server.set(
         "GetPublicKey",
-        Twist::Answer(|answer| {
+        Fault::Answer(|answer| {
             let pem = "-----BEGIN PUBLIC KEY-----\n\
             MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n\
             6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n\
@@ -193,17 +193,17 @@ fn a_plaintext_that_is_not_right_is_withheld() {
     let decrypter = scene.manager.as_decrypter().unwrap();
     let decrypt = || block_on(decrypter.decrypt(&key.uri, DecryptionAlgorithm::RsaOaepSha256, &ciphertext));
     assert_eq!(decrypt().unwrap().expose(), b"secret");
-    let twists: [Change; 4] = [
+    let changes: [Change; 4] = [
         ("a flipped bit", |answer| damage(answer, "plaintext")),
         ("another checksum", |answer| answer["plaintextCrc32c"] = json!("1")),
         ("no acknowledgement", |answer| answer["verifiedCiphertextCrc32c"] = json!(false)),
         ("another protection level", |answer| answer["protectionLevel"] = json!("HSM")),
     ];
-    for (what, twist) in twists {
-        scene.server.twist("AsymmetricDecrypt", Twist::Answer(twist));
+    for (what, change) in changes {
+        scene.server.set("AsymmetricDecrypt", Fault::Answer(change));
         let error = decrypt().expect_err(what);
         assert_eq!(error.kind(), ErrorKind::Integrity, "{what}: {}", error.chain());
-        scene.server.twist_times("AsymmetricDecrypt", Twist::Answer(twist), 1);
+        scene.server.set_times("AsymmetricDecrypt", Fault::Answer(change), 1);
         assert_eq!(decrypt().unwrap().expose(), b"secret", "{what}");
     }
 }
@@ -213,7 +213,7 @@ fn a_page_of_html_is_not_an_answer() {
     for status in [200, 400, 404] {
         let scene = Scene::with(KeyType::EcP256, Duration::from_secs(20));
         let signer = scene.signer();
-        scene.server.twist("AsymmetricSign", Twist::Html(status));
+        scene.server.set("AsymmetricSign", Fault::Html(status));
         let error = block_on(signer.sign(b"message")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}: {}", error.chain());
         assert!(error.to_string().contains("not Cloud KMS") && !error.chain().contains("canary"), "{}", error.chain());
@@ -225,18 +225,18 @@ fn a_page_of_html_is_not_an_answer() {
 #[test]
 fn what_does_not_matter_does_not_matter() {
     let scene = Scene::new();
-    scene.server.twist(
+    scene.server.set(
         "GetPublicKey",
-        Twist::Answer(|answer| {
+        Fault::Answer(|answer| {
             answer["algorithm"] = json!(12);
             answer["protectionLevel"] = json!(1);
             answer["futureField"] = json!({ "a": [1] });
-            answer["pemCrc32c"] = json!(answer["pemCrc32c"].to_string());
+            answer["pemCrc32c"] = json!(answer["pemCrc32c"].as_str().unwrap().parse::<i64>().unwrap());
         }),
     );
-    scene.server.twist(
+    scene.server.set(
         "AsymmetricSign",
-        Twist::Answer(|answer| {
+        Fault::Answer(|answer| {
             answer["protectionLevel"] = json!(1);
             answer.as_object_mut().unwrap().remove("verifiedDataCrc32c");
             answer["futureField"] = json!(true);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use kms_core::{ErrorKind, KeySpec, KeyType, block_on};
 
-use crate::stand_in::Twist;
 use crate::{Scene, manager, uri};
+use kms_testkit::gcp::Fault;
 
 const DEADLINE: Duration = Duration::from_millis(900);
 /// For machines that have other things to do.
@@ -23,10 +23,8 @@ fn times_out<T: std::fmt::Debug>(result: kms_core::Result<T>, since: Instant) {
 fn a_service_that_never_answers_is_given_up() {
     let scene = Scene::with(KeyType::EcP256, DEADLINE);
     let signer = scene.signer();
-    for twist in [Twist::Hang, Twist::Delay(Duration::from_secs(20))] {
-        // One that takes its time holds up the small server's store.
-        let slow = matches!(twist, Twist::Delay(_));
-        scene.server.twist("*", twist);
+    for fault in [Fault::Hang, Fault::Delay(Duration::from_secs(20))] {
+        scene.server.set("*", fault);
         let start = Instant::now();
         times_out(block_on(signer.sign(b"message")), start);
         let start = Instant::now();
@@ -35,9 +33,7 @@ fn a_service_that_never_answers_is_given_up() {
         let start = Instant::now();
         times_out(block_on(scene.manager.create_key(&name, &KeySpec::new(KeyType::EcP256))), start);
         scene.server.clear();
-        if !slow {
-            block_on(signer.sign(b"message")).unwrap();
-        }
+        block_on(signer.sign(b"message")).unwrap();
     }
 }
 
@@ -57,7 +53,7 @@ fn a_peer_that_accepts_and_is_silent_is_given_up() {
 fn one_slow_answer_does_not_use_up_the_deadline() {
     let scene = Scene::with(KeyType::EcP256, Duration::from_secs(6));
     let signer = scene.signer();
-    scene.server.twist_times("AsymmetricSign", Twist::Hang, 1);
+    scene.server.set_times("AsymmetricSign", Fault::Hang, 1);
     block_on(signer.sign(b"message")).unwrap();
     assert_eq!(scene.server.requests("AsymmetricSign"), 2);
 }
@@ -87,7 +83,7 @@ fn cancelled_calls_leave_everything_usable() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let signer = scene.manager.signer(&scene.key.uri, None).await.unwrap();
-        scene.server.twist("AsymmetricSign", Twist::Delay(Duration::from_millis(200)));
+        scene.server.set("AsymmetricSign", Fault::Delay(Duration::from_millis(200)));
         for after in [0, 1, 5, 20, 50, 100] {
             let cancelled = tokio::time::timeout(Duration::from_millis(after), signer.sign(b"message")).await;
             assert!(cancelled.is_err(), "answered within {after} ms");
@@ -108,7 +104,7 @@ fn a_signer_outlives_what_opened_it() {
     .join()
     .unwrap();
     block_on(signer.sign(b"message")).unwrap();
-    server.twist("*", Twist::Cut);
+    server.set("*", Fault::Cut);
     let start = Instant::now();
     times_out(block_on(signer.sign(b"message")), start);
 }

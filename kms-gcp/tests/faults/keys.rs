@@ -1,15 +1,15 @@
 //! Keys and versions: made, waited for, never made twice, chosen, switched, destroyed and restored.
 
+use std::process::Command;
 use std::time::Duration;
 
-use kms_core::{ErrorKind, KeyManager as _, KeySpec, KeyType, OpenOptions, SignatureAlgorithm, block_on};
-use kms_gcp::{Gcp, GcpKeyManager, GcpKeyOptions};
+use kms_core::{ErrorKind, KeyManager as _, KeySpec, KeyType, OpenOptions, Secret, SignatureAlgorithm, block_on};
+use kms_gcp::{Gcp, GcpKeyManager, GcpKeyOptions, GcpProtectionLevel};
+use kms_testkit::judge;
 use serde_json::json;
 
-use crate::stand_in::Twist;
-use crate::{Scene, manager_of, uri};
-
-const LATER: Duration = Duration::from_secs(30);
+use crate::{LATER, Scene, manager_of, uri};
+use kms_testkit::gcp::Fault;
 
 fn own(scene: &Scene) -> GcpKeyManager {
     block_on(Gcp::default().manager(&uri(&scene.server.uri("")), &OpenOptions::default())).unwrap()
@@ -29,9 +29,9 @@ fn a_version_is_waited_for() {
     let error = block_on(hasty.create_key(&name, &KeySpec::new(KeyType::EcP256))).unwrap_err();
     assert!(error.to_string().contains("cryptoKeys/never was made and exists"), "{}", error.chain());
 
-    scene.server.twist(
-        "Get cryptoKeyVersions",
-        Twist::Answer(|answer| {
+    scene.server.set(
+        "GetCryptoKeyVersion",
+        Fault::Answer(|answer| {
             answer["state"] = json!("GENERATION_FAILED");
             answer["generationFailureReason"] = json!("out of entropy");
         }),
@@ -45,15 +45,19 @@ fn a_version_is_waited_for() {
 #[test]
 fn a_creation_that_was_not_answered_is_not_repeated() {
     let scene = Scene::new();
-    let before = scene.server.requests("Create cryptoKeys");
-    scene.server.twist("Create cryptoKeys", Twist::Cut);
+    let before = scene.server.requests("CreateCryptoKey");
+    scene.server.set_times("CreateCryptoKey", Fault::Cut, 1);
     let name = uri(&scene.server.uri("/cryptoKeys/lost"));
     let error = block_on(scene.manager.create_key(&name, &KeySpec::new(KeyType::EcP256))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{}", error.chain());
     assert!(error.to_string().contains("not known whether"), "{error}");
-    assert_eq!(scene.server.requests("Create cryptoKeys") - before, 1);
+    assert_eq!(scene.server.requests("CreateCryptoKey") - before, 1);
+    // It was made, as the second one is told.
+    let error = block_on(scene.manager.create_key(&name, &KeySpec::new(KeyType::EcP256))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{}", error.chain());
     // One that was refused is.
-    scene.server.twist_times("Create cryptoKeys", Twist::Refuse(429, "RESOURCE_EXHAUSTED", "", json!([])), 2);
+    let name = uri(&scene.server.uri("/cryptoKeys/later"));
+    scene.server.set_times("CreateCryptoKey", Fault::refuse(429, "RESOURCE_EXHAUSTED", ""), 2);
     block_on(scene.manager.create_key(&name, &KeySpec::new(KeyType::EcP256))).unwrap();
 }
 
@@ -121,18 +125,23 @@ fn rsa_keys_sign_as_they_were_made() {
     {
         let signer = block_on(manager.signer(&key.uri, Some(algorithm))).unwrap();
         let signature = block_on(signer.sign(b"message")).unwrap();
-        let judged = kms_testkit::judge::verify(key.public_key.spki_der(), algorithm, b"message", signature.as_bytes());
+        let judged = judge::verify(key.public_key.spki_der(), algorithm, b"message", signature.as_bytes());
         assert_eq!(judged, Ok(()), "{algorithm}");
     }
 }
 
-/// A key outside Google is sent the message: the small server signs what `data` holds for such a key only of Ed25519, so
-/// this looks at what is refused before a request.
+/// A key outside Google is sent the message, and its manager hashes it.
 #[test]
-fn an_external_key_takes_no_digest() {
+fn an_external_key_takes_the_message() {
     let scene = Scene::new();
-    scene.server.twist("GetPublicKey", Twist::Answer(|answer| answer["protectionLevel"] = json!("EXTERNAL")));
-    let signer = scene.signer();
+    let key = scene.server.uri("/cryptoKeys/outside");
+    external_key(&scene, "outside");
+    let key = uri(&key.replace("outside", "outside/cryptoKeyVersions/1"));
+    let signer = block_on(scene.manager.signer(&key, None)).unwrap();
+    let signature = block_on(signer.sign(b"message")).unwrap();
+    let public_key = signer.public_key().spki_der();
+    let judged = judge::verify(public_key, SignatureAlgorithm::EcdsaSha256, b"message", signature.as_bytes());
+    assert_eq!(judged, Ok(()));
     let requests = scene.server.requests("AsymmetricSign");
     let error = block_on(signer.sign_digest(&[7; 32])).unwrap_err();
     assert_eq!((error.kind(), scene.server.requests("AsymmetricSign")), (ErrorKind::Unsupported, requests));
@@ -140,11 +149,109 @@ fn an_external_key_takes_no_digest() {
     assert_eq!((error.kind(), scene.server.requests("AsymmetricSign")), (ErrorKind::InvalidArgument, requests));
 }
 
+/// Such a key is made by its manager's operator, not by us: here by `curl`.
+fn external_key(scene: &Scene, id: &str) {
+    let key_ring = format!("{}/v1/projects/test/locations/global/keyRings/ca/cryptoKeys", scene.server.endpoint());
+    let template = r#"{"algorithm":"EC_SIGN_P256_SHA256","protectionLevel":"EXTERNAL"}"#;
+    let key = format!(r#"{{"purpose":"ASYMMETRIC_SIGN","versionTemplate":{template}}}"#);
+    let version = r#"{"externalProtectionLevelOptions":{"externalKeyUri":"https://ekm.example/v0/ca"}}"#;
+    for (url, body) in [
+        (format!("{key_ring}?cryptoKeyId={id}&skipInitialVersionCreation=true"), &*key),
+        (format!("{key_ring}/{id}/cryptoKeyVersions"), version),
+        (format!("{key_ring}/{id}/cryptoKeyVersions/1"), ""),
+    ] {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail-with-body", &url]);
+        if !body.is_empty() {
+            curl.args(["--json", body]);
+        }
+        let output = curl.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// The representative is computed here, so that messages may be of any length; the judge knows nothing of it.
+#[test]
+fn an_external_mu_key_signs_messages_of_any_length() {
+    let scene = Scene::new();
+    let manager = own(&scene);
+    let with_mu = GcpKeyOptions::default().with_external_mu();
+    for key_type in [KeyType::MlDsa44, KeyType::MlDsa65, KeyType::MlDsa87] {
+        let name = uri(&scene.server.uri(&format!("/cryptoKeys/mu-{key_type}")));
+        let key = block_on(manager.create_key_with(&name, &KeySpec::new(key_type), &with_mu)).unwrap();
+        let signer = block_on(manager.signer(&key.uri, None)).unwrap();
+        for length in [0, 1, 65_537, 1 << 20] {
+            let message = vec![b'm'; length];
+            let signature = block_on(signer.sign(&message)).unwrap();
+            let (spki, algorithm) = (key.public_key.spki_der(), key_type.default_algorithm());
+            assert_eq!(judge::verify(spki, algorithm, &message, signature.as_bytes()), Ok(()), "{key_type} {length}");
+        }
+    }
+}
+
+/// What a key is given when it is made is what the service says it has.
+#[test]
+fn new_keys_get_their_options() {
+    let scene = Scene::new();
+    let manager = own(&scene);
+    let spec = KeySpec::new(KeyType::EcP256);
+    let options = GcpKeyOptions::default()
+        .with_label("team", "pki")
+        .with_label("stage", "test")
+        .with_destroy_scheduled_duration(Duration::from_hours(48))
+        .with_protection_level(GcpProtectionLevel::Hsm);
+    let key = uri(&scene.server.uri("/cryptoKeys/optioned"));
+    block_on(manager.create_key_with(&key, &spec, &options)).unwrap();
+    let told = described(&scene, "optioned");
+    assert_eq!(told["labels"], json!({ "team": "pki", "stage": "test" }));
+    assert_eq!(told["destroyScheduledDuration"], "172800s");
+    assert_eq!(told["versionTemplate"]["protectionLevel"], "HSM");
+    for (wrong, id) in [
+        (GcpKeyOptions::default().with_label("Team", "pki"), "labelled"),
+        (GcpKeyOptions::default().with_destroy_scheduled_duration(Duration::from_hours(1)), "hasty"),
+    ] {
+        let key = uri(&scene.server.uri(&format!("/cryptoKeys/{id}")));
+        let error = block_on(manager.create_key_with(&key, &spec, &wrong)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{}", error.chain());
+    }
+    // Found by its label, and no other.
+    let query = uri(&scene.server.uri(";label=team%3Dpki"));
+    let found = block_on(manager.as_key_searcher().unwrap().search_keys(&query)).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].uri.to_string().contains("/cryptoKeys/optioned/"), "{}", found[0].uri);
+}
+
+fn described(scene: &Scene, id: &str) -> serde_json::Value {
+    let url = format!("{}/v1/projects/test/locations/global/keyRings/ca/cryptoKeys/{id}", scene.server.endpoint());
+    let output = Command::new("curl").args(["--silent", "--show-error", "--fail", &url]).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A key whose versions are all imported: none is generated, not by mistake either.
+#[test]
+fn an_import_only_key_takes_imports_alone() {
+    let scene = Scene::new();
+    let only = GcpKeyOptions::default().with_import_only();
+    let manager =
+        block_on(Gcp::default().with_key_options(only).manager(&uri(&scene.server.uri("")), &OpenOptions::default()))
+            .unwrap();
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let name = uri(&scene.server.uri("/cryptoKeys/imported"));
+    let spec = KeySpec::new(KeyType::EcP256);
+    let importer = manager.as_key_importer().unwrap();
+    let key = block_on(importer.import_key(&name, &Secret::new(pair.serialize_der()), &spec)).unwrap();
+    assert_eq!(key.public_key.spki_der(), rcgen::PublicKeyData::subject_public_key_info(&pair));
+    block_on(block_on(manager.signer(&key.uri, None)).unwrap().sign(b"message")).unwrap();
+    assert_eq!(described(&scene, "imported")["importOnly"], true);
+    let error = block_on(manager.create_version(&name)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyUnusable, "{}", error.chain());
+}
+
 #[test]
 fn an_attestation_is_of_its_key_and_its_root() {
     let scene = Scene::new();
     let spec = KeySpec::new(KeyType::EcP256);
-    let in_hsm = GcpKeyOptions::default().with_protection_level(kms_gcp::GcpProtectionLevel::Hsm);
+    let in_hsm = GcpKeyOptions::default().with_protection_level(GcpProtectionLevel::Hsm);
     let key = uri(&scene.server.uri("/cryptoKeys/hsm"));
     let key = block_on(own(&scene).create_key_with(&key, &spec, &in_hsm)).unwrap();
     let trusting = Gcp::default().with_attestation_root(scene.server.attestation_root());
@@ -154,13 +261,13 @@ fn an_attestation_is_of_its_key_and_its_root() {
     assert_eq!(attest(&*scene.manager).unwrap_err().kind(), ErrorKind::Integrity, "another root");
     let software = block_on(trusting.as_attester().unwrap().attest(&scene.key.uri)).unwrap_err();
     assert_eq!(software.kind(), ErrorKind::Unsupported);
-    let twists: [fn(&mut serde_json::Value); 3] = [
+    let changes: [fn(&mut serde_json::Value); 3] = [
         |answer| answer["attestation"]["content"] = json!("AAAA"),
         |answer| answer["attestation"]["certChains"] = json!({}),
         |answer| answer["name"] = json!("projects/other"),
     ];
-    for twist in twists {
-        scene.server.twist("Get cryptoKeyVersions", Twist::Answer(twist));
+    for change in changes {
+        scene.server.set("GetCryptoKeyVersion", Fault::Answer(change));
         assert_eq!(attest(&*trusting).unwrap_err().kind(), ErrorKind::Integrity);
     }
 }

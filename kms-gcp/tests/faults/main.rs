@@ -1,23 +1,25 @@
 //! What the service, the network and the clock do wrong, and what the caller is told.
 
 mod answers;
+mod credentials;
 mod deadlines;
 mod keys;
 mod secrets;
 mod service;
-#[path = "../stand_in/parts.rs"]
-mod stand_in;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kms_core::{Key, KeyManager, KeySpec, KeyType, KeyUri, OpenOptions, OperationPolicy, Registry, Signer, block_on};
 use kms_gcp::Gcp;
-use stand_in::StandIn;
+use kms_testkit::gcp::GcpKms;
+
+/// Whatever the deadline is, it is later.
+const LATER: Duration = Duration::from_secs(30);
 
 /// A server with one key, and what opens it.
 struct Scene {
-    server: StandIn,
+    server: GcpKms,
     manager: Arc<dyn KeyManager>,
     key: Key,
 }
@@ -28,7 +30,7 @@ impl Scene {
     }
 
     fn with(key_type: KeyType, timeout: Duration) -> Self {
-        let server = StandIn::start();
+        let server = GcpKms::start().unwrap();
         let name = uri(&server.uri("/cryptoKeys/ca"));
         // Whatever the deadline is, the key is there.
         let key =

@@ -9,8 +9,8 @@ use kms_core::{KeySpec, KeyType, block_on};
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::stand_in::{StandIn, Twist};
 use crate::{manager, uri};
+use kms_testkit::gcp::{Fault, GcpKms};
 
 const SECRETS: [&str; 3] = ["canary-access-token", "canary-refresh-token", "canary-client-secret"];
 
@@ -55,7 +55,7 @@ fn token_server() -> String {
 #[test]
 fn nothing_secret_is_shown() {
     LazyLock::force(&LOG);
-    let server = StandIn::start();
+    let server = GcpKms::start().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials.json");
     let credentials = json!({
@@ -73,15 +73,15 @@ fn nothing_secret_is_shown() {
     let signer = block_on(manager.signer(&key.uri, None)).unwrap();
     block_on(signer.sign(b"message")).unwrap();
     let mut shown = vec![format!("{manager:?} {signer:?} {} {:?}", key.uri, key.uri)];
-    for twist in [
-        Twist::Refuse(401, "UNAUTHENTICATED", "the header was Authorization: Bearer canary-access-token", json!([])),
-        Twist::Refuse(403, "PERMISSION_DENIED", "not with Bearer canary-access-token", json!([])),
-        Twist::Refuse(429, "RESOURCE_EXHAUSTED", "", json!([])),
-        Twist::Cut,
-        Twist::Html(404),
-        Twist::Hang,
+    for fault in [
+        Fault::refuse(401, "UNAUTHENTICATED", "the header was Authorization: Bearer canary-access-token"),
+        Fault::refuse(403, "PERMISSION_DENIED", "not with Bearer canary-access-token"),
+        Fault::refuse(429, "RESOURCE_EXHAUSTED", ""),
+        Fault::Cut,
+        Fault::Html(404),
+        Fault::Hang,
     ] {
-        server.twist("AsymmetricSign", twist);
+        server.set("AsymmetricSign", fault);
         let error = block_on(signer.sign(b"message")).unwrap_err();
         shown.push(format!("{error} {error:?} {}", error.chain()));
     }

@@ -8,10 +8,10 @@ use kms_core::{ErrorKind, KeyType, block_on};
 use serde_json::{Value, json};
 
 use crate::Scene;
-use crate::stand_in::Twist;
+use kms_testkit::gcp::Fault;
 
-fn refuse(http: u16, code: &'static str) -> Twist {
-    Twist::Refuse(http, code, "said so", json!([]))
+fn refuse(http: u16, code: &'static str) -> Fault {
+    Fault::refuse(http, code, "said so")
 }
 
 /// Of 1,000 signatures, 999 within ten seconds each, with every second request refused.
@@ -20,7 +20,7 @@ fn throttling_is_outwaited() {
     const EACH: usize = 63;
     let scene = Scene::with(KeyType::EcP256, Duration::from_secs(10));
     let signer = scene.signer();
-    scene.server.twist_every("AsymmetricSign", refuse(429, "RESOURCE_EXHAUSTED"), 2);
+    scene.server.set("AsymmetricSign", Fault::Throttle { percent: 50 });
     let failed = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..16 {
@@ -41,7 +41,7 @@ fn throttling_is_outwaited() {
 #[test]
 fn throttling_without_end_is_told_as_such() {
     let scene = Scene::with(KeyType::EcP256, Duration::from_secs(2));
-    scene.server.twist("AsymmetricSign", refuse(429, "RESOURCE_EXHAUSTED"));
+    scene.server.set("AsymmetricSign", refuse(429, "RESOURCE_EXHAUSTED"));
     let start = Instant::now();
     let error = block_on(scene.signer().sign(b"message")).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Timeout), "{}", error.chain());
@@ -51,17 +51,17 @@ fn throttling_without_end_is_told_as_such() {
 
 #[test]
 fn what_is_unwell_is_asked_again() {
-    for twist in [
+    for fault in [
         refuse(503, "UNAVAILABLE"),
         refuse(500, "INTERNAL"),
         refuse(504, "DEADLINE_EXCEEDED"),
         refuse(409, "ABORTED"),
-        Twist::Html(502),
-        Twist::Cut,
+        Fault::Html(502),
+        Fault::Cut,
     ] {
         let scene = Scene::new();
         let signer = scene.signer();
-        scene.server.twist_times("AsymmetricSign", twist, 3);
+        scene.server.set_times("AsymmetricSign", fault, 3);
         block_on(signer.sign(b"message")).unwrap();
         assert_eq!(scene.server.requests("AsymmetricSign"), 4);
     }
@@ -79,7 +79,7 @@ fn what_is_final_is_asked_once() {
     ] {
         let scene = Scene::new();
         let signer = scene.signer();
-        scene.server.twist("AsymmetricSign", refuse(http, code));
+        scene.server.set("AsymmetricSign", refuse(http, code));
         let error = block_on(signer.sign(b"message")).unwrap_err();
         assert_eq!((error.kind(), scene.server.requests("AsymmetricSign")), (kind, 1), "{code}: {}", error.chain());
         assert!(error.chain().contains(code), "{}", error.chain());
@@ -90,14 +90,11 @@ fn what_is_final_is_asked_once() {
 fn a_missing_permission_is_named() {
     let scene = Scene::new();
     let signer = scene.signer();
-    let info = json!([{
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": "IAM_PERMISSION_DENIED",
-        "domain": "cloudkms.googleapis.com",
-        "metadata": { "permission": "cloudkms.cryptoKeyVersions.inTheAnswer", "resource": "projects/p" },
-    }]);
-    for (details, named) in [(json!([]), "cloudkms.cryptoKeyVersions.useToSign"), (info, "inTheAnswer")] {
-        scene.server.twist("AsymmetricSign", Twist::Refuse(403, "PERMISSION_DENIED", "Permission denied", details));
+    for (fault, named) in [
+        (Fault::refuse(403, "PERMISSION_DENIED", "Permission denied"), "cloudkms.cryptoKeyVersions.useToSign"),
+        (Fault::permission_denied("cloudkms.cryptoKeyVersions.inTheAnswer"), "inTheAnswer"),
+    ] {
+        scene.server.set("AsymmetricSign", fault);
         let error = block_on(signer.sign(b"message")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(error.to_string().contains(named), "{error}");
@@ -115,10 +112,13 @@ fn a_disabled_api_is_told_from_a_disabled_key() {
         "metadata": { "service": "cloudkms.googleapis.com", "consumer": "projects/1" },
     }]);
     let said = |http, code, message, details: &Value| {
-        scene.server.twist("AsymmetricSign", Twist::Refuse(http, code, message, details.clone()));
+        let (message, details) = (String::from(message), details.clone());
+        scene.server.set("AsymmetricSign", Fault::Refuse { status: http, code, message, details });
         block_on(signer.sign(b"message")).unwrap_err()
     };
+    scene.server.set("AsymmetricSign", Fault::service_disabled());
     for error in [
+        block_on(signer.sign(b"message")).unwrap_err(),
         said(403, "PERMISSION_DENIED", "off", &disabled),
         said(400, "FAILED_PRECONDITION", "off", &disabled),
         said(400, "FAILED_PRECONDITION", "Cloud KMS API has not been used in project 1 before", &json!([])),

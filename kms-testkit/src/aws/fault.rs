@@ -1,7 +1,8 @@
 //! Faults on demand.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::http::Switched;
 
 /// How the server misbehaves.
 #[derive(Clone, Debug, Default)]
@@ -40,37 +41,11 @@ pub enum Fault {
     OtherAlgorithm,
 }
 
-/// Faults by operation, with the requests left for which they hold.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    by_operation: BTreeMap<String, (Fault, Option<usize>)>,
-    throttled: u32,
-}
-
-impl Faults {
-    pub(crate) fn set(&mut self, operation: &str, fault: Fault, times: Option<usize>) {
-        self.by_operation.insert(operation.to_owned(), (fault, times));
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.by_operation.clear();
-    }
-
-    /// The fault of this request.
-    pub(crate) fn next(&mut self, operation: &str) -> Fault {
-        let key = if self.by_operation.contains_key(operation) { operation } else { "*" };
-        let Some((fault, times)) = self.by_operation.get_mut(key) else { return Fault::None };
-        match times {
-            Some(0) => return Fault::None,
-            Some(times) => *times -= 1,
-            None => {}
+impl Switched for Fault {
+    fn share(&self) -> Option<u8> {
+        match self {
+            Self::Throttle { percent } => Some(*percent),
+            _ => None,
         }
-        if let Fault::Throttle { percent } = fault {
-            // By the golden ratio: never long runs, and no rhythm that clients could fall in with.
-            self.throttled = self.throttled.wrapping_add(2_654_435_769);
-            let share = (u64::from(self.throttled) * 100) >> 32;
-            return if share < u64::from(*percent) { fault.clone() } else { Fault::None };
-        }
-        fault.clone()
     }
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use serde_json::json;
 
+use crate::material::Material;
+
+use super::algorithm;
 use super::answer::{Answer, base64, invalid, refuse};
 use super::key::{State, seconds};
-use super::material::Material;
 use super::operation::Call;
 
 pub(crate) fn parameters(call: &Call<'_>) -> Answer {
@@ -31,7 +33,7 @@ pub(crate) fn parameters(call: &Call<'_>) -> Answer {
     if getrandom::fill(&mut token).is_err() {
         return refuse("KMSInternalException", "no randomness");
     }
-    let wrapping = Arc::new(Material::generate(spec)?);
+    let wrapping = Arc::new(algorithm::generate(spec)?);
     let public_key = wrapping.spki()?;
     call.with_key(|key| {
         key.import = Some((token.clone(), wrapping, algorithm.to_owned()));
@@ -60,7 +62,8 @@ pub(crate) fn import(call: &Call<'_>) -> Answer {
         let Some(pkcs8) = unwrap(wrapping, algorithm, &wrapped)? else {
             return refuse("InvalidCiphertextException", "");
         };
-        let Some(material) = Material::from_pkcs8(key.spec.name, &pkcs8) else {
+        let key_type = algorithm::key_type(key.spec.name);
+        let Some(material) = key_type.and_then(|key_type| Material::from_pkcs8(key_type, &pkcs8)) else {
             return refuse("IncorrectKeyMaterialException", format!("not a private key of spec {}", key.spec.name));
         };
         if let Some(there) = &key.material
@@ -93,8 +96,9 @@ fn check(external: bool, arn: &str) -> Answer<()> {
 /// RFC 8017 section 7.1, with RFC 5649 inside where the algorithm says so.
 fn unwrap(wrapping: &Material, algorithm: &str, wrapped: &[u8]) -> Answer<Option<Vec<u8>>> {
     let oaep = if algorithm.ends_with("_SHA_1") { "RSAES_OAEP_SHA_1" } else { "RSAES_OAEP_SHA_256" };
+    let oaep = algorithm::decryption(oaep)?;
     if !algorithm.starts_with("RSA_AES_") {
-        return wrapping.decrypt(oaep, wrapped);
+        return Ok(wrapping.decrypt(oaep, wrapped)?);
     }
     // The modulus is as long as the block before the wrapped key; the public key is a little longer.
     let modulus = [512, 384, 256].into_iter().find(|length| wrapping.spki().is_ok_and(|spki| spki.len() > *length));

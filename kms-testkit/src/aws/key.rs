@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, refuse};
-use super::material::Material;
+use crate::material::Material;
 
 pub(crate) struct Key {
     pub(crate) id: String,

@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Input, Page, invalid, refuse};
 use super::key::{Key, SPECS, State, seconds};
-use super::material::Material;
 use super::sigv4::Caller;
 use super::store::{Store, arn};
-use super::{alias, import, tag, usage};
+use super::{algorithm, alias, import, tag, usage};
 
 /// A request that is known to be the caller's.
 pub(crate) struct Call<'a> {
@@ -102,7 +101,7 @@ fn create_key(call: &Call<'_>) -> Answer {
         (State::PendingImport, None)
     } else {
         // Not under the lock: an RSA key takes its time.
-        (State::Enabled, Some(Arc::new(Material::generate(spec.name)?)))
+        (State::Enabled, Some(Arc::new(algorithm::generate(spec.name)?)))
     };
     let mut key = Key {
         arn: arn(call.caller, &format!("key/{id}")),

@@ -1,28 +1,22 @@
-//! The server: one thread, HTTP, and the switches.
+//! The server: requests in, answers out, and the switches.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+
+use crate::http::{Closed, Reply, Serve, Server, Switches, lock};
 
 use super::answer::{Answer, Input, Refusal};
 use super::credentials::Credentials;
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use super::key::State;
 use super::operation::{Call, carry_out};
 use super::sigv4::{Caller, authenticate};
@@ -39,9 +33,7 @@ const CREDENTIALS: &str = "credentials";
 /// A running stand-in; it ends when this is dropped.
 pub struct AwsKms {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    server: Server,
     directory: TempDir,
 }
 
@@ -50,9 +42,7 @@ struct Shared {
     store: Mutex<Store>,
     credentials: Mutex<Vec<Credentials>>,
     expired: Mutex<Vec<String>>,
-    faults: Mutex<Faults>,
-    requests: Mutex<BTreeMap<String, usize>>,
-    connections: AtomicUsize,
+    switches: Mutex<Switches<Fault>>,
     log: bool,
 }
 
@@ -70,29 +60,17 @@ impl AwsKms {
     /// # Errors
     /// Those of the socket and the thread.
     pub fn start_on(port: u16, log: bool) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let shared =
             Arc::new(Shared { credentials: Mutex::new(vec![Credentials::example()]), log, ..Shared::default() });
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let serving = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("aws-kms".to_owned()).spawn(move || {
-            runtime.block_on(async move {
-                tokio::spawn(serve(listener, serving));
-                let _ = stopped.await;
-            });
-            runtime.shutdown_background();
-        })?;
+        let server = Server::start("aws-kms", port, Arc::clone(&shared))?;
         let directory = tempfile::tempdir()?;
         std::fs::write(directory.path().join(CREDENTIALS), Credentials::example().to_file())?;
-        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread), directory })
+        Ok(Self { shared, server, directory })
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.endpoint()
     }
 
     /// `awskms:region=…`, with the endpoint and a file of the credentials, which is there as long as the server: what a
@@ -127,17 +105,17 @@ impl AwsKms {
 
     /// Sets how requests for that operation go wrong; `*` is for those that have no fault of their own.
     pub fn set(&self, operation: &str, fault: Fault) {
-        lock(&self.shared.faults).set(operation, fault, None);
+        lock(&self.shared.switches).set(operation, fault, None);
     }
 
     /// The same for the next `times` requests.
     pub fn set_times(&self, operation: &str, fault: Fault, times: usize) {
-        lock(&self.shared.faults).set(operation, fault, Some(times));
+        lock(&self.shared.switches).set(operation, fault, Some(times));
     }
 
     /// Ends all faults.
     pub fn clear(&self) {
-        lock(&self.shared.faults).clear();
+        lock(&self.shared.switches).clear();
     }
 
     /// Sets how long new keys and aliases are not found, at first always, then now and then.
@@ -159,29 +137,17 @@ impl AwsKms {
 
     /// How many requests for that operation came, refused ones among them; `*` for all.
     pub fn requests(&self, operation: &str) -> usize {
-        let requests = lock(&self.shared.requests);
-        if operation == "*" { requests.values().sum() } else { requests.get(operation).copied().unwrap_or_default() }
+        lock(&self.shared.switches).requests(operation)
     }
 
     /// How many connections were made.
     pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::Relaxed)
+        self.server.connections()
     }
 
     /// Waits until the server ends, which it does not by itself: for a program that is nothing else.
-    pub fn wait(mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for AwsKms {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    pub fn wait(self) {
+        self.server.wait();
     }
 }
 
@@ -191,45 +157,7 @@ impl fmt::Debug for AwsKms {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
-    let Ok(listener) = TcpListener::from_std(listener) else { return };
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                shared.connections.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(connection(stream, Arc::clone(&shared)));
-            }
-            // Out of file descriptors, most likely: they come back.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { shared.answer(request).await }
-    });
-    // What is wrong with a connection is its client's to notice.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-}
-
-/// The connection is closed without an answer.
-#[derive(Debug)]
-struct Closed;
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("closed on purpose")
-    }
-}
-
-impl std::error::Error for Closed {}
-
-type Reply = Response<Full<Bytes>>;
-
-impl Shared {
+impl Serve for Shared {
     async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Closed> {
         let (parts, body) = request.into_parts();
         let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
@@ -238,7 +166,7 @@ impl Shared {
         let body = body.to_bytes();
         let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         let operation = target.and_then(|target| target.strip_prefix("TrentService.")).unwrap_or_default().to_owned();
-        *lock(&self.requests).entry(operation.clone()).or_default() += 1;
+        lock(&self.switches).count(&operation);
 
         let caller = authenticate(&parts, &body, &lock(&self.credentials)).and_then(|caller| {
             let expired = lock(&self.expired).contains(&caller.access_key_id);
@@ -253,7 +181,7 @@ impl Shared {
         if caller.as_ref().is_ok_and(|caller| caller.service == "sts") {
             return Ok(self.assume_role(&body));
         }
-        let fault = lock(&self.faults).next(&operation);
+        let fault = lock(&self.switches).next(&operation);
         match &fault {
             Fault::Delay(time) => tokio::time::sleep(*time).await,
             Fault::Hang => std::future::pending().await,
@@ -271,7 +199,9 @@ impl Shared {
             Err(refusal) => Ok(refused(&refusal)),
         }
     }
+}
 
+impl Shared {
     fn carry_out(&self, operation: &str, caller: &Caller, body: &[u8], fault: &Fault) -> Answer<String> {
         match fault {
             Fault::Throttle { .. } => {
@@ -328,8 +258,4 @@ fn reply(status: u16, content_type: &'static str, body: String) -> Reply {
         headers.insert(HeaderName::from_static("x-amzn-requestid"), id);
     }
     reply
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

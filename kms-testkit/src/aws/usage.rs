@@ -1,11 +1,13 @@
 //! Using keys: public key, signatures, RSA encryption.
 
+use kms_core::DecryptionAlgorithm;
 use serde_json::{Value, json};
 
+use super::algorithm;
 use super::answer::{Answer, Input, Refusal, base64, invalid, refuse};
 use super::key::Key;
-use super::material::Message;
 use super::operation::Call;
+use crate::material::{Material, Message};
 
 /// Longest message of a signature, in octets.
 const MAX_MESSAGE: usize = 4096;
@@ -34,14 +36,14 @@ pub(crate) fn sign(call: &Call<'_>) -> Answer {
     let input = &call.input;
     let octets = input.octets("Message", MAX_MESSAGE)?;
     let (algorithm, message) = (input.required("SigningAlgorithm")?, message(input, &octets)?);
-    let (arn, material) = call.with_key_or_alias(|key| {
+    let (arn, spec, material) = call.with_key_or_alias(|key| {
         check(key, "SIGN_VERIFY", algorithm, key.signing_algorithms())?;
-        Ok((key.arn.clone(), key.usable()?))
+        Ok((key.arn.clone(), key.spec.name, key.usable()?))
     })?;
     check_fits(&message, algorithm)?;
     dry_run(input)?;
     // Not under the lock.
-    let signature = material.sign(algorithm, &message)?;
+    let signature = material.sign(algorithm::signing(spec, algorithm)?, &message)?;
     Ok(json!({ "KeyId": arn, "Signature": base64(&signature), "SigningAlgorithm": algorithm }))
 }
 
@@ -49,13 +51,13 @@ pub(crate) fn verify(call: &Call<'_>) -> Answer {
     let input = &call.input;
     let (octets, signature) = (input.octets("Message", MAX_MESSAGE)?, input.octets("Signature", MAX_BLOCK)?);
     let (algorithm, message) = (input.required("SigningAlgorithm")?, message(input, &octets)?);
-    let (arn, material) = call.with_key_or_alias(|key| {
+    let (arn, spec, material) = call.with_key_or_alias(|key| {
         check(key, "SIGN_VERIFY", algorithm, key.signing_algorithms())?;
-        Ok((key.arn.clone(), key.usable()?))
+        Ok((key.arn.clone(), key.spec.name, key.usable()?))
     })?;
     check_fits(&message, algorithm)?;
     dry_run(input)?;
-    if material.verify(algorithm, &message, &signature)? {
+    if material.verify(algorithm::signing(spec, algorithm)?, &message, &signature)? {
         return Ok(json!({ "KeyId": arn, "SignatureValid": true, "SigningAlgorithm": algorithm }));
     }
     refuse("KMSInvalidSignatureException", "")
@@ -80,7 +82,7 @@ fn crypt(
     call: &Call<'_>,
     member: &str,
     most: usize,
-    work: impl FnOnce(&super::material::Material, &str, &[u8]) -> Answer<(&'static str, Vec<u8>)>,
+    work: impl FnOnce(&Material, DecryptionAlgorithm, &[u8]) -> Answer<(&'static str, Vec<u8>)>,
 ) -> Answer {
     let input = &call.input;
     let octets = input.octets(member, most)?;
@@ -93,7 +95,7 @@ fn crypt(
     if algorithm == "SYMMETRIC_DEFAULT" {
         return refuse("UnsupportedOperationException", "the stand-in does not encrypt with symmetric keys");
     }
-    let (name, result) = work(&material, algorithm, &octets)?;
+    let (name, result) = work(&material, algorithm::decryption(algorithm)?, &octets)?;
     Ok(json!({ "KeyId": arn, name: base64(&result), "EncryptionAlgorithm": algorithm }))
 }
 
@@ -166,10 +168,10 @@ pub(crate) fn spoil(call: &Call<'_>, fault: &super::Fault, answer: &mut Value) -
         }
         super::Fault::OtherKey => {
             let spec = call.with_key_or_alias(|key| Ok(key.spec.name))?;
-            let other = super::material::Material::generate(spec)?;
+            let other = algorithm::generate(spec)?;
             if answer.get("Signature").is_some() {
                 let octets = call.input.octets("Message", MAX_MESSAGE)?;
-                let algorithm = call.input.required("SigningAlgorithm")?;
+                let algorithm = algorithm::signing(spec, call.input.required("SigningAlgorithm")?)?;
                 answer["Signature"] = base64(&other.sign(algorithm, &message(&call.input, &octets)?)?);
             } else if answer.get("PublicKey").is_some() {
                 answer["PublicKey"] = base64(&other.spki()?);
