@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kms_testkit::aws::AwsKms;
+use kms_testkit::gcp::GcpKms;
 use kms_testkit::pkcs11::SoftHsm;
 use tempfile::TempDir;
 
@@ -38,6 +39,7 @@ enum Keys {
     Files,
     SoftHsm(SoftHsm),
     Aws(AwsKms),
+    Gcp(GcpKms),
     /// Another implementation, which keeps its keys from test to test.
     OtherAws {
         endpoint: String,
@@ -47,6 +49,12 @@ enum Keys {
 
 /// The endpoint of another implementation of AWS KMS, to be tested in the place of the stand-in.
 const OTHER_AWS: &str = "KMSKIT_TEST_AWS_ENDPOINT";
+
+/// Where every program, and `gcloud`, looks for Cloud KMS.
+pub const GCP_ENDPOINT: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS";
+
+/// The key ring that the stand-in has.
+const KEY_RING: &str = "projects/test/locations/global/keyRings/ca";
 
 impl Default for Place {
     fn default() -> Self {
@@ -61,10 +69,10 @@ impl Place {
     }
 
     /// One for each backend: what a test shows, it shows on all of them. One more backend is one more line.
-    pub fn on_every_backend() -> [Self; 3] {
+    pub fn on_every_backend() -> [Self; 4] {
         let softhsm = SoftHsm::new().expect("a directory for SoftHSM");
         softhsm.init_token("test", "1234").expect("a SoftHSM token");
-        [Self::new(), Self::with(Keys::SoftHsm(softhsm)), Self::on_aws()]
+        [Self::new(), Self::with(Keys::SoftHsm(softhsm)), Self::on_aws(), Self::on_gcp()]
     }
 
     /// One whose keys are in a stand-in for AWS KMS; or in what `KMSKIT_TEST_AWS_ENDPOINT` says, with any credentials.
@@ -74,6 +82,11 @@ impl Place {
             Ok(endpoint) => Keys::OtherAws { endpoint, number: NUMBER.fetch_add(1, Ordering::Relaxed) },
             Err(_) => Keys::Aws(AwsKms::start().expect("the stand-in for AWS KMS")),
         })
+    }
+
+    /// One whose keys are in a stand-in for Google Cloud KMS.
+    pub fn on_gcp() -> Self {
+        Self::with(Keys::Gcp(GcpKms::start().expect("the stand-in for Cloud KMS")))
     }
 
     fn with(keys: Keys) -> Self {
@@ -89,6 +102,7 @@ impl Place {
                 format!("pkcs11:token=test;object={name}?module-path={}&pin-value=1234", module.display())
             }
             Keys::Aws(_) => format!("awskms:name={name};region=us-east-1"),
+            Keys::Gcp(_) => format!("cloudkms:{KEY_RING}/cryptoKeys/{name}/cryptoKeyVersions/1"),
             Keys::OtherAws { number, .. } => {
                 format!("awskms:name={name}-{}-{number};region=us-east-1", std::process::id())
             }
@@ -103,11 +117,24 @@ impl Place {
         uri
     }
 
+    /// Whether this place's backend makes keys of that type.
+    pub fn makes(&self, key_type: &str) -> bool {
+        !matches!(self.keys, Keys::Gcp(_)) || key_type != "ec-p521"
+    }
+
+    /// Whether a key of this place's backend signs with another algorithm than it was made for.
+    pub fn chooses_algorithms(&self) -> bool {
+        !matches!(self.keys, Keys::Gcp(_))
+    }
+
     /// Whether this place's backend signs a message of so many octets with keys of that type.
     pub fn signs(&self, key_type: &str, length: usize) -> bool {
-        !matches!(self.keys, Keys::Aws(_) | Keys::OtherAws { .. })
-            || key_type != "ed25519"
-            || (1..=4096).contains(&length)
+        key_type != "ed25519"
+            || match self.keys {
+                Keys::Files | Keys::SoftHsm(_) => true,
+                Keys::Aws(_) | Keys::OtherAws { .. } => (1..=4096).contains(&length),
+                Keys::Gcp(_) => length <= 65_536,
+            }
     }
 
     /// A program that runs here: an example of ours, or one on the `PATH`.
@@ -122,6 +149,9 @@ impl Place {
             }
             Keys::Aws(server) => {
                 command.envs(server.environment());
+            }
+            Keys::Gcp(server) => {
+                command.env(GCP_ENDPOINT, server.endpoint()).env_remove("GOOGLE_APPLICATION_CREDENTIALS");
             }
             Keys::OtherAws { endpoint, .. } => {
                 command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", "us-east-1");

@@ -4,6 +4,7 @@
 mod aws;
 mod csr;
 mod failures;
+mod gcp;
 mod init;
 mod post_quantum;
 mod refusals;

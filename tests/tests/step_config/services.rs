@@ -56,6 +56,27 @@ fn aws_with_credentials_that_are_not_there() {
     }
 }
 
+#[test]
+fn google_cloud() {
+    let place = Place::on_gcp();
+    let key = place.key("Root", "ec-p256");
+    place.ok("pki_init");
+    place.ok(&format!("csr {key} --subject CN=CA --out ca.csr"));
+    place.ok(
+        "sign_csr --key softkms:name=root;dir=pki/keys --ca pki/root_ca.crt --profile subordinate-ca --csr ca.csr --out ca.crt",
+    );
+    let name = key.strip_prefix("cloudkms:").unwrap();
+    for spelling in [name.to_owned(), key.clone(), format!("cloudkms:resource={name}")] {
+        let kms = json!({ "type": "cloudkms" });
+        place.write(
+            "ca.json",
+            json!({ "root": "pki/root_ca.crt", "crt": "ca.crt", "key": spelling, "kms": kms }).to_string(),
+        );
+        let said = place.ok("step_config ca.json");
+        assert!(said.contains("is the key of `crt`") && said.contains(&format!("    URI: {key}\n")), "{said}");
+    }
+}
+
 /// The file is looked for, with the URI that names it.
 #[test]
 fn google_cloud_with_credentials_that_are_not_there() {

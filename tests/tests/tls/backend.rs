@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use kms_testkit::aws::AwsKms;
+use kms_testkit::gcp::GcpKms;
 use kms_testkit::pkcs11::SoftHsm;
 
 use crate::process::{self, Ended, Server};
@@ -16,21 +17,22 @@ pub(crate) struct Backend {
     uri: String,
     softhsm: Option<SoftHsm>,
     aws: Option<AwsKms>,
+    gcp: Option<GcpKms>,
     /// Keys in files are made here.
     _directory: Option<tempfile::TempDir>,
 }
 
 impl Backend {
     /// All of them.
-    pub(crate) fn all() -> [Self; 3] {
-        [Self::soft(), Self::softhsm(), Self::aws()]
+    pub(crate) fn all() -> [Self; 4] {
+        [Self::soft(), Self::softhsm(), Self::aws(), Self::gcp()]
     }
 
     pub(crate) fn soft() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let uri = format!("softkms:name=NAME;dir={}", directory.path().display());
         let key_types = &["ec-p256", "ec-p384", "ec-p521", "rsa-2048", "ed25519"];
-        Self { name: "softkms", key_types, uri, softhsm: None, aws: None, _directory: Some(directory) }
+        Self { name: "softkms", key_types, uri, softhsm: None, aws: None, gcp: None, _directory: Some(directory) }
     }
 
     pub(crate) fn softhsm() -> Self {
@@ -43,14 +45,21 @@ impl Backend {
         softhsm.init_token("tls", "1234").unwrap();
         let uri = format!("pkcs11:token=tls;object=NAME?module-path={module}&max-sessions=64&pin-value=1234");
         let key_types = &["ec-p256", "rsa-2048"];
-        Self { name: "SoftHSM", key_types, uri, softhsm: Some(softhsm), aws: None, _directory: None }
+        Self { name: "SoftHSM", key_types, uri, softhsm: Some(softhsm), aws: None, gcp: None, _directory: None }
     }
 
     fn aws() -> Self {
         let uri = "awskms:name=NAME;region=us-east-1".to_owned();
         let key_types = &["ec-p256", "ec-p384", "rsa-2048", "ed25519"];
         let aws = Some(AwsKms::start().unwrap());
-        Self { name: "AWS-KMS", key_types, uri, softhsm: None, aws, _directory: None }
+        Self { name: "AWS-KMS", key_types, uri, softhsm: None, aws, gcp: None, _directory: None }
+    }
+
+    fn gcp() -> Self {
+        let uri = "cloudkms:projects/test/locations/global/keyRings/ca/cryptoKeys/NAME/cryptoKeyVersions/1".to_owned();
+        let key_types = &["ec-p256", "ec-p384", "rsa-2048", "ed25519"];
+        let gcp = Some(GcpKms::start().unwrap());
+        Self { name: "Cloud-KMS", key_types, uri, softhsm: None, aws: None, gcp, _directory: None }
     }
 
     /// The URI of a key, there or not.
@@ -60,9 +69,18 @@ impl Backend {
 
     /// Makes a key and gives its URI.
     pub(crate) fn key(&self, name: &str, key_type: &str) -> String {
-        let uri = self.uri(name);
+        let mut uri = self.uri(name);
+        if self.gcp.is_some() && key_type.starts_with("rsa-") {
+            // A key of Cloud KMS has one algorithm, and TLS 1.3 wants this one.
+            uri.push_str(";alg=rsa-pss-sha256");
+        }
         self.run("kms", &["create", &uri, "--type", key_type]).ended_with(0);
         uri
+    }
+
+    /// Whether its RSA keys sign by that scheme of TLS.
+    pub(crate) fn signs_by(&self, scheme: &str) -> bool {
+        self.gcp.is_none() || scheme == "rsa_pss_rsae_sha256"
     }
 
     /// An example of ours that sees these keys.
@@ -70,6 +88,7 @@ impl Backend {
         let program = kmskit_tests::programs::example(example);
         let mut command = self.softhsm.as_ref().map_or_else(|| Command::new(&program), |hsm| hsm.command(&program));
         command.envs(self.aws.iter().flat_map(AwsKms::environment));
+        command.envs(self.gcp.iter().map(|server| (kmskit_tests::programs::GCP_ENDPOINT, server.endpoint())));
         // Two, whatever the machine has.
         command.env("TOKIO_WORKER_THREADS", "2");
         command

@@ -47,6 +47,7 @@ fn an_rsa_key_signs_by_every_scheme_that_the_client_asks_for() {
     for backend in Backend::all() {
         let server = pki.serve(&backend, "rsa-2048", &[]);
         let client = format!("openssl s_client -connect localhost:{} -CAfile {ca} -verify_return_error", server.port);
+        let mut refused = 1;
         for (version, scheme, padding, digest) in [
             ("-tls1_2", "rsa_pkcs1_sha256", "RSA", "SHA256"),
             ("-tls1_2", "rsa_pkcs1_sha384", "RSA", "SHA384"),
@@ -58,14 +59,21 @@ fn an_rsa_key_signs_by_every_scheme_that_the_client_asks_for() {
             ("-tls1_3", "rsa_pss_rsae_sha512", "RSA-PSS", "SHA512"),
         ] {
             // ECDSA for the CA's signature in the certificate.
-            judge(&format!("{client} {version} -sigalgs {scheme}:ecdsa_secp256r1_sha256"), b"")
+            let ended = judge(&format!("{client} {version} -sigalgs {scheme}:ecdsa_secp256r1_sha256"), b"");
+            if !backend.signs_by(scheme) {
+                ended.ended_with(1);
+                // For 1.2, rustls has other words.
+                refused += usize::from(version == "-tls1_3");
+                continue;
+            }
+            ended
                 .ended_with(0)
                 .says(&format!("Peer signature type: {padding}\n"))
                 .says(&format!("Peer signing digest: {digest}\n"));
         }
         // PKCS #1 is not for TLS 1.3, so there nothing is in common.
         judge(&format!("{client} -tls1_3 -sigalgs rsa_pkcs1_sha256:ecdsa_secp256r1_sha256"), b"").ended_with(1);
-        server.tells("NoSignatureSchemesInCommon", 1);
+        server.tells("NoSignatureSchemesInCommon", refused);
     }
 }
 
