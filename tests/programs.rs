@@ -40,6 +40,11 @@ enum Keys {
     SoftHsm(SoftHsm),
     Aws(AwsKms),
     Gcp(GcpKms),
+    /// Another implementation, with a key ring for each place.
+    OtherGcp {
+        endpoint: String,
+        number: u32,
+    },
     /// Another implementation, which keeps its keys from test to test.
     OtherAws {
         endpoint: String,
@@ -50,11 +55,11 @@ enum Keys {
 /// The endpoint of another implementation of AWS KMS, to be tested in the place of the stand-in.
 const OTHER_AWS: &str = "KMSKIT_TEST_AWS_ENDPOINT";
 
+/// The endpoint of another implementation of Google Cloud KMS, to be tested in the place of the stand-in.
+const OTHER_GCP: &str = "KMSKIT_TEST_GCP_ENDPOINT";
+
 /// Where every program, and `gcloud`, looks for Cloud KMS.
 pub const GCP_ENDPOINT: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS";
-
-/// The key ring that the stand-in has.
-const KEY_RING: &str = "projects/test/locations/global/keyRings/ca";
 
 impl Default for Place {
     fn default() -> Self {
@@ -84,9 +89,23 @@ impl Place {
         })
     }
 
-    /// One whose keys are in a stand-in for Google Cloud KMS.
+    /// One whose keys are in a stand-in for Google Cloud KMS; or in what `KMSKIT_TEST_GCP_ENDPOINT` says.
     pub fn on_gcp() -> Self {
-        Self::with(Keys::Gcp(GcpKms::start().expect("the stand-in for Cloud KMS")))
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        Self::with(match std::env::var(OTHER_GCP) {
+            Ok(endpoint) => Keys::OtherGcp { endpoint, number: NUMBER.fetch_add(1, Ordering::Relaxed) },
+            Err(_) => Keys::Gcp(GcpKms::start().expect("the stand-in for Cloud KMS")),
+        })
+    }
+
+    /// The name of the key ring of a place [on Cloud KMS](Self::on_gcp); made with the first key, if it is not there.
+    pub fn key_ring(&self) -> String {
+        match self.keys {
+            Keys::OtherGcp { number, .. } => {
+                format!("projects/test/locations/global/keyRings/ca-{}-{number}", std::process::id())
+            }
+            _ => "projects/test/locations/global/keyRings/ca".to_owned(),
+        }
     }
 
     fn with(keys: Keys) -> Self {
@@ -102,7 +121,9 @@ impl Place {
                 format!("pkcs11:token=test;object={name}?module-path={}&pin-value=1234", module.display())
             }
             Keys::Aws(_) => format!("awskms:name={name};region=us-east-1"),
-            Keys::Gcp(_) => format!("cloudkms:{KEY_RING}/cryptoKeys/{name}/cryptoKeyVersions/1"),
+            Keys::Gcp(_) | Keys::OtherGcp { .. } => {
+                format!("cloudkms:{}/cryptoKeys/{name}/cryptoKeyVersions/1", self.key_ring())
+            }
             Keys::OtherAws { number, .. } => {
                 format!("awskms:name={name}-{}-{number};region=us-east-1", std::process::id())
             }
@@ -119,12 +140,12 @@ impl Place {
 
     /// Whether this place's backend makes keys of that type.
     pub fn makes(&self, key_type: &str) -> bool {
-        !matches!(self.keys, Keys::Gcp(_)) || key_type != "ec-p521"
+        !matches!(self.keys, Keys::Gcp(_) | Keys::OtherGcp { .. }) || key_type != "ec-p521"
     }
 
     /// Whether a key of this place's backend signs with another algorithm than it was made for.
     pub fn chooses_algorithms(&self) -> bool {
-        !matches!(self.keys, Keys::Gcp(_))
+        !matches!(self.keys, Keys::Gcp(_) | Keys::OtherGcp { .. })
     }
 
     /// Whether this place's backend signs a message of so many octets with keys of that type.
@@ -133,7 +154,7 @@ impl Place {
             || match self.keys {
                 Keys::Files | Keys::SoftHsm(_) => true,
                 Keys::Aws(_) | Keys::OtherAws { .. } => (1..=4096).contains(&length),
-                Keys::Gcp(_) => length <= 65_536,
+                Keys::Gcp(_) | Keys::OtherGcp { .. } => length <= 65_536,
             }
     }
 
@@ -152,6 +173,9 @@ impl Place {
             }
             Keys::Gcp(server) => {
                 command.env(GCP_ENDPOINT, server.endpoint()).env_remove("GOOGLE_APPLICATION_CREDENTIALS");
+            }
+            Keys::OtherGcp { endpoint, .. } => {
+                command.env(GCP_ENDPOINT, endpoint).env_remove("GOOGLE_APPLICATION_CREDENTIALS");
             }
             Keys::OtherAws { endpoint, .. } => {
                 command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", "us-east-1");

@@ -83,6 +83,28 @@ fn a_signature_that_is_not_right_is_withheld() {
     }
 }
 
+/// Name, checksum and acknowledgement are right; only the signature is not one by the key.
+#[test]
+fn a_signature_that_does_not_verify_is_withheld() {
+    for key_type in ["ec-p256", "ec-secp256k1", "rsa-2048", "ed25519", "ml-dsa-65"] {
+        let scene = Scene::with(key_type.parse().unwrap(), Duration::from_secs(30));
+        let signer = scene.signer();
+        for fault in [Fault::CorruptSignature, Fault::OtherKey] {
+            scene.server.set("AsymmetricSign", fault.clone());
+            for _ in 0..5 {
+                let error = block_on(signer.sign(b"message")).expect_err(key_type);
+                assert_eq!(error.kind(), ErrorKind::Integrity, "{key_type} {fault:?}: {}", error.chain());
+            }
+        }
+        scene.server.clear();
+        block_on(signer.sign(b"message")).unwrap();
+        // Another key's public key, well-formed and with its checksum: the first signature shows it.
+        scene.server.set("GetPublicKey", Fault::OtherKey);
+        let misled = scene.signer();
+        assert_eq!(block_on(misled.sign(b"message")).unwrap_err().kind(), ErrorKind::Integrity, "{key_type}");
+    }
+}
+
 /// Damaged on the way once, it is right the next time.
 #[test]
 fn what_was_damaged_once_is_asked_again() {

@@ -5,14 +5,14 @@ use kmskit_tests::programs::Place;
 use crate::init::openssl_accepts;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/certificate_maker/templates");
-const KEY_RING: &str = "projects/test/locations/global/keyRings/ca";
 
 #[test]
 fn pki_init_prints_what_it_made() {
     let place = Place::on_gcp();
-    let said = place.ok(&format!("pki_init --kms cloudkms:{KEY_RING} --ssh"));
+    let key_ring = place.key_ring();
+    let said = place.ok(&format!("pki_init --kms cloudkms:{key_ring} --ssh"));
     let lines: Vec<_> = said.lines().collect();
-    let key = |name: &str| format!("cloudkms:{KEY_RING}/cryptoKeys/{name}/cryptoKeyVersions/1");
+    let key = |name: &str| format!("cloudkms:{key_ring}/cryptoKeys/{name}/cryptoKeyVersions/1");
     for (number, expected) in [
         "Creating PKI ...".to_owned(),
         format!("✔ Root Key: {}", key("root")),
@@ -40,10 +40,10 @@ fn pki_init_prints_what_it_made() {
         place.ok(&format!("kms key cloudkms:{}", key.1));
     }
     // A second run makes no second key of a name.
-    let said = place.fails(4, &format!("pki_init --kms cloudkms:{KEY_RING} --out other"));
+    let said = place.fails(4, &format!("pki_init --kms cloudkms:{key_ring} --out other"));
     assert!(said.contains("cryptoKeys/root"), "{said}");
     // A key ring that is not there is made.
-    place.ok("pki_init --kms cloudkms:projects/test/locations/europe-west3/keyRings/new --out new");
+    place.ok(&format!("pki_init --kms cloudkms:{key_ring}-new --out new"));
     openssl_accepts(&place, "new");
 }
 
@@ -84,7 +84,7 @@ fn a_file_of_ten_mebibytes_is_signed_by_its_digest() {
 fn near_misses_are_told_what_to_write() {
     let place = Place::on_gcp();
     place.key("root", "ec-p256");
-    let key = format!("{KEY_RING}/cryptoKeys/root");
+    let key = format!("{}/cryptoKeys/root", place.key_ring());
     let public = place.ok(&format!("kms key cloudkms:{key}/cryptoKeyVersions/1"));
     for spelling in [
         format!("cloudkms:resource={key}/cryptoKeyVersions/1"),
