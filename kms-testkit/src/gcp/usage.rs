@@ -111,6 +111,8 @@ fn usable(call: &Call<'_>, purpose: &str) -> Answer<Usable> {
 struct Asked {
     digest: Option<(&'static str, Vec<u8>)>,
     data: Vec<u8>,
+    /// One of them was in the request.
+    is_given: bool,
     /// It came with its checksum.
     verified: bool,
 }
@@ -130,6 +132,8 @@ impl Asked {
         if digest.is_some() && data.is_some() {
             return invalid("Only one of digest and data may be set.");
         }
+        // An empty message is not always written down; but who has a digest to give and gives none, means no empty message.
+        let is_given = data.is_some() || digest.is_some();
         let data = data.unwrap_or_default();
         if data.len() > MAX_DATA {
             return invalid(format!("The data must not be longer than {MAX_DATA} octets."));
@@ -138,12 +142,13 @@ impl Asked {
             Some((_, octets)) => input.verified("digestCrc32c", "digest", octets)?,
             None => input.verified("dataCrc32c", "data", &data)?,
         };
-        Ok(Self { digest, data, verified })
+        Ok(Self { digest, data, is_given, verified })
     }
 
     fn sign(&self, material: &Material, algorithm: &Algorithm, external: bool) -> Answer<Vec<u8>> {
         let raw = Message::Raw(&self.data);
         let signature = match (algorithm.does, &self.digest) {
+            (Does::Digest(..), None) if !self.is_given => return invalid("Either digest or data must be set."),
             (_, Some(_)) if external => return invalid("A key outside Google signs data, not a digest."),
             (Does::Digest(_, how), Some((field, octets))) => {
                 let field = DIGESTS.iter().find(|row| row.0 == *field && row.0 != "externalMu");

@@ -149,6 +149,7 @@ def what_is_refused():
         {"name": version, "digest": {"sha384": bytes(48)}},
         {"name": version, "digest": {"sha256": bytes(31)}},
         good | {"data": message},
+        {"name": version},
         {"name": version, "data": bytes(65_537)},
     ]
     for request in wrong:
