@@ -16,6 +16,9 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Octets by which the memory in use may differ.
 const FLAT: u64 = 2 << 20;
 
+/// One for each thread, and one that keeps the login.
+const SESSIONS: u64 = 3;
+
 fn hundred_thousand_signatures() {
     softhsm().init_token("soak", crate::PIN).unwrap();
     // Around SoftHSM, to count the sessions.
@@ -30,7 +33,9 @@ fn hundred_thousand_signatures() {
         sign(&signer, signatures);
         let after = Held::now(&module);
         println!("{execution:?}: {signatures} signatures in {:?}; {before:?}, then {after:?}", start.elapsed());
-        assert_eq!((after.sessions, after.descriptors), (before.sessions, before.descriptors));
+        // A second one is opened when both threads happen to sign at once, which may be late.
+        assert!(before.sessions <= SESSIONS && after.sessions <= SESSIONS, "{before:?}, then {after:?}");
+        assert_eq!(after.descriptors, before.descriptors);
         assert!(after.memory.abs_diff(before.memory) <= FLAT, "{before:?}, then {after:?}");
     }
     assert_eq!(module.misuse().unwrap(), []);
