@@ -31,7 +31,7 @@ impl KeyDeleter for GcpKeyManager {
 
 /// The enabled versions in a location, key ring or key. One `ListKeyRings`, `ListCryptoKeys` and
 /// `ListCryptoKeyVersions` a page, a `GetPublicKey` for each version; needs the permissions of those names. Versions
-/// that the caller may not read are left out.
+/// that the caller may not read are left out; when it may read none of them, that is an error.
 #[async_trait]
 impl KeySearcher for GcpKeyManager {
     async fn search_keys(&self, query: &KeyUri) -> Result<Vec<Key>> {

@@ -36,6 +36,8 @@ enum Cause {
     Timeout,
     /// An answer that is none of this service.
     Response,
+    /// An answer that does not go with those before it.
+    Contradiction,
     /// The request was never sent.
     Request,
 }
@@ -91,6 +93,11 @@ impl Fault {
         Self::of(Cause::Timeout, "no answer in time".into())
     }
 
+    /// An answer that does not go with those before it.
+    pub(crate) fn contradiction(message: String) -> Self {
+        Self::of(Cause::Contradiction, message)
+    }
+
     /// The client could not be made.
     pub(crate) fn client(error: &BuilderError) -> Self {
         let cause = if error.is_transport() { Cause::Request } else { Cause::Credentials };
@@ -137,6 +144,7 @@ impl Fault {
         match self.cause {
             Cause::Credentials => ErrorKind::Unauthenticated,
             Cause::Connection | Cause::Timeout | Cause::Response => ErrorKind::Unavailable,
+            Cause::Contradiction => ErrorKind::Integrity,
             Cause::Request => ErrorKind::InvalidArgument,
             Cause::Service if self.is_api_disabled() => ErrorKind::PermissionDenied,
             Cause::Service if self.is_about_checksum() => ErrorKind::Integrity,
@@ -165,7 +173,7 @@ impl Fault {
                 .into(),
             Cause::Connection => "check the network and `endpoint-url`".into(),
             Cause::Response => "what answers there is not Cloud KMS; check `endpoint-url` and proxies".into(),
-            Cause::Timeout | Cause::Request => String::new(),
+            Cause::Timeout | Cause::Contradiction | Cause::Request => String::new(),
             Cause::Service if self.is_api_disabled() => {
                 "the Cloud KMS API is not enabled in the project: `gcloud services enable cloudkms.googleapis.com`, and \
                  wait some minutes"

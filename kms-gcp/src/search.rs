@@ -1,5 +1,6 @@
 //! Listing: key rings, keys, versions, page by page, and the public keys of what is found.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use google_cloud_kms_v1::model::crypto_key::CryptoKeyPurpose;
@@ -43,6 +44,7 @@ impl Search {
             },
         };
         let (search, mut reading, mut found) = (Arc::new(self), JoinSet::new(), Vec::new());
+        let (mut denied, mut readable) = (None, false);
         loop {
             while reading.len() < AT_ONCE
                 && let Some(version) = left.pop()
@@ -52,13 +54,23 @@ impl Search {
                     async move { (KeyInfo::fetch(&search.connection, &version, search.deadline).await, version) },
                 );
             }
-            let Some(read) = reading.join_next().await else { return Ok(found) };
+            let Some(read) = reading.join_next().await else {
+                // Not one of all the versions may be read: that is not the same as none.
+                return match denied {
+                    Some(error) if !readable => Err(error),
+                    _ => Ok(found),
+                };
+            };
             let (read, version) = read.map_err(|_| Error::new(ErrorKind::Other, "search keys: request panicked"))?;
+            readable |= read.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::PermissionDenied);
             match read {
                 Ok(info) if search.algorithm.is_none_or(|wanted| signs(&info, wanted)) => found.push(info),
                 Ok(_) => {}
                 Err(error) if is_of_the_key(error.kind()) => {
                     tracing::debug!(%version, kind = error.kind().name(), %error, "version left out of the search");
+                    if error.kind() == ErrorKind::PermissionDenied {
+                        denied = Some(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -99,7 +111,7 @@ impl Search {
     }
 
     async fn keys(&self, key_ring: &str) -> Result<Vec<KeyName>, Fault> {
-        let (mut keys, mut token) = (Vec::new(), String::new());
+        let (mut keys, mut token, mut pages) = (Vec::new(), String::new(), Pages::of("keys"));
         loop {
             let page = self.connection.send(LIST_KEYS, self.deadline, Repeat::Yes, |client| {
                 let request = client.list_crypto_keys().set_parent(key_ring).set_page_size(PAGE);
@@ -112,17 +124,19 @@ impl Search {
                     matches!(key.purpose, CryptoKeyPurpose::AsymmetricSign | CryptoKeyPurpose::AsymmetricDecrypt);
                 let labelled =
                     self.filter.label.as_ref().is_none_or(|(name, value)| key.labels.get(name) == Some(value));
+                // What is not of this key ring is no answer to the question.
                 if asymmetric
                     && labelled
                     && let Ok(ResourceName::Key(name)) = key.name.parse()
+                    && name.key_ring.to_string() == key_ring
                 {
                     keys.push(name);
                 }
             }
-            if page.next_page_token.is_empty() || page.next_page_token == token {
-                return Ok(keys);
+            match pages.next(page.next_page_token)? {
+                Some(next) => token = next,
+                None => return Ok(keys),
             }
-            token = page.next_page_token;
         }
     }
 }
@@ -133,7 +147,7 @@ pub(crate) async fn enabled_versions(
     key: &KeyName,
     deadline: Deadline,
 ) -> Result<Vec<VersionName>, Fault> {
-    let (mut versions, mut token) = (Vec::new(), String::new());
+    let (mut versions, mut token, mut pages) = (Vec::new(), String::new(), Pages::of("versions"));
     loop {
         let page = connection.send(LIST_VERSIONS, deadline, Repeat::Yes, |client| {
             let request = client.list_crypto_key_versions().set_parent(key.to_string()).set_page_size(PAGE);
@@ -145,15 +159,15 @@ pub(crate) async fn enabled_versions(
         // What is not of this key is no answer to the question.
         versions
             .extend(enabled.filter_map(|version| ResourceName::version(&version.name)).filter(|name| name.key == *key));
-        if page.next_page_token.is_empty() || page.next_page_token == token {
-            return Ok(versions);
+        match pages.next(page.next_page_token)? {
+            Some(next) => token = next,
+            None => return Ok(versions),
         }
-        token = page.next_page_token;
     }
 }
 
 async fn key_rings(connection: &Connection, location: &str, deadline: Deadline) -> Result<Vec<String>, Fault> {
-    let (mut names, mut token) = (Vec::new(), String::new());
+    let (mut names, mut token, mut pages) = (Vec::new(), String::new(), Pages::of("key rings"));
     loop {
         let page = connection.send(LIST_KEY_RINGS, deadline, Repeat::Yes, |client| {
             let request = client.list_key_rings().set_parent(location).set_page_size(PAGE);
@@ -162,10 +176,31 @@ async fn key_rings(connection: &Connection, location: &str, deadline: Deadline) 
         });
         let page = page.await?;
         names.extend(page.key_rings.into_iter().map(|key_ring| key_ring.name));
-        if page.next_page_token.is_empty() || page.next_page_token == token {
-            return Ok(names);
+        match pages.next(page.next_page_token)? {
+            Some(next) => token = next,
+            None => return Ok(names),
         }
-        token = page.next_page_token;
+    }
+}
+
+/// The pages of a list, which must go on to its end: of a part it could not be told what is missing.
+struct Pages {
+    what: &'static str,
+    seen: BTreeSet<String>,
+}
+
+impl Pages {
+    fn of(what: &'static str) -> Self {
+        Self { what, seen: BTreeSet::new() }
+    }
+
+    /// Where the list goes on, if it does.
+    fn next(&mut self, token: String) -> Result<Option<String>, Fault> {
+        match token {
+            token if token.is_empty() => Ok(None),
+            token if self.seen.insert(token.clone()) => Ok(Some(token)),
+            _ => Err(Fault::contradiction(format!("the list of {} goes on where it has been", self.what))),
+        }
     }
 }
 

@@ -269,6 +269,39 @@ fn what_does_not_matter_does_not_matter() {
     assert_eq!(block_on(elsewhere.signer(&scene.key.uri, None)).unwrap_err().kind(), ErrorKind::InvalidUri);
 }
 
+/// A list of which a part is missing is no list; and what may not be read is not the same as nothing.
+#[test]
+fn a_search_that_cannot_be_whole_is_an_error() {
+    let scene = Scene::new();
+    scene.server.set_page_limit(1);
+    for number in 0..3 {
+        let name = uri(&scene.server.uri(&format!("/cryptoKeys/another-{number}")));
+        block_on(scene.manager.create_key(&name, &KeySpec::new(KeyType::EcP256))).unwrap();
+    }
+    let searcher = scene.manager.as_key_searcher().unwrap();
+    let search = || block_on(searcher.search_keys(&uri(&scene.server.uri(""))));
+    assert_eq!(search().unwrap().len(), 4);
+    scene.server.set("ListCryptoKeys", Fault::Answer(|answer| answer["nextPageToken"] = json!("Y2E=")));
+    let error = search().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{}", error.chain());
+    // A key of another key ring is no answer to the question.
+    scene.server.set(
+        "ListCryptoKeys",
+        Fault::Answer(|answer| {
+            let name =
+                answer["cryptoKeys"][0]["name"].as_str().unwrap().replace("another-1", "x").replace("/ca/", "/cb/");
+            answer["cryptoKeys"][0]["name"] = json!(name);
+        }),
+    );
+    assert!(search().unwrap().is_empty());
+    scene.server.clear();
+    scene.server.set("GetPublicKey", Fault::permission_denied("cloudkms.cryptoKeyVersions.viewPublicKey"));
+    let error = search().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{}", error.chain());
+    scene.server.set_times("GetPublicKey", Fault::permission_denied("cloudkms.cryptoKeyVersions.viewPublicKey"), 1);
+    assert_eq!(search().unwrap().len(), 3);
+}
+
 fn encrypt(spki: &[u8]) -> Vec<u8> {
     use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
     let key = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(spki).unwrap()).unwrap();
