@@ -230,7 +230,9 @@ impl Fault {
         if self.code != Some(Code::FailedPrecondition) {
             return None;
         }
-        let text = self.message.to_ascii_uppercase().replace(' ', "_");
+        // Without names, in which such words may be too.
+        let words: Vec<_> = self.message.split_whitespace().filter(|word| !word.contains('/')).collect();
+        let text = words.join("_").to_ascii_uppercase();
         STATES.into_iter().find(|(state, _)| text.contains(state))
     }
 }
@@ -240,7 +242,8 @@ impl From<google_cloud_kms_v1::Error> for Fault {
         let status = error.http_status_code();
         if let Some(said) = error.status() {
             let mut fault = Self::of(Cause::Service, clean(&said.message));
-            (fault.code, fault.status) = (Some(said.code), status);
+            let code = if said.code == Code::Unknown { status.and_then(code_of) } else { None };
+            (fault.code, fault.status) = (Some(code.unwrap_or(said.code)), status);
             for detail in &said.details {
                 if let StatusDetails::ErrorInfo(info) = detail {
                     fault.reason = clean(&info.reason);
@@ -295,6 +298,21 @@ pub(crate) fn integrity(context: impl fmt::Display) -> Error {
 
 fn row(code: Code) -> Option<&'static (Code, ErrorKind, &'static str)> {
     TABLE.iter().find(|row| row.0 == code)
+}
+
+/// What a status of HTTP means, for services that do not name a code: <https://cloud.google.com/apis/design/errors>.
+fn code_of(status: u16) -> Option<Code> {
+    Some(match status {
+        400 => Code::InvalidArgument,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::NotFound,
+        409 => Code::AlreadyExists,
+        429 => Code::ResourceExhausted,
+        501 => Code::Unimplemented,
+        503 => Code::Unavailable,
+        _ => return None,
+    })
 }
 
 /// The texts of an error of the client and all beneath, each once.
@@ -355,6 +373,7 @@ mod tests {
             ("the version is destroyed", "DESTROYED"),
             ("key version is DISABLED", "DISABLED"),
             ("still pending generation", "PENDING_GENERATION"),
+            ("cryptoKeys/destroyed-1/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.", "DISABLED"),
         ] {
             let error = fault(Code::FailedPrecondition, message).in_context("sign");
             assert_eq!(error.kind(), ErrorKind::KeyUnusable, "{message}");

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::connection::Repeat;
 use crate::error::integrity;
-use crate::new_key::{NewKey, version_of};
+use crate::new_key::{NewKey, unknown, version_of};
 use crate::operation::{CREATE_IMPORT_JOB, GET_IMPORT_JOB, IMPORT};
 use crate::resource_name::{KeyName, VersionName};
 
@@ -91,7 +91,7 @@ impl Material {
             let request = request.set_algorithm(new.native.clone()).set_import_job(job);
             async move { request.set_wrapped_key(wrapped.clone()).send().await }
         });
-        let answer = sent.await.map_err(|fault| fault.in_context(format!("import a version of {key}")))?;
+        let answer = sent.await.map_err(|fault| unknown(fault, format!("import a version of {key}")))?;
         version_of(key, &answer.name)
     }
 
@@ -146,6 +146,11 @@ async fn job(new: &NewKey, key: &KeyName) -> Result<ImportJob> {
             State::Active if usable => return Ok(job),
             State::Expired => return Err(Error::new(ErrorKind::KeyUnusable, format!("cloudkms: {name} is expired"))),
             _ => {}
+        }
+        if pause >= new.deadline.remaining() {
+            let state = job.state.name().unwrap_or("not ready");
+            return Err(Error::new(ErrorKind::Timeout, format!("cloudkms: the import job {name} is still {state}"))
+                .with_hint("allow more time; nothing was imported"));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

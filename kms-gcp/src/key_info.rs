@@ -117,7 +117,7 @@ impl Missing {
             Self::Fault(fault) if fault.is(Code::InvalidArgument) || fault.is(Code::Unimplemented) => {
                 let context = format!("cloudkms: {version} has no public key");
                 Error::new(ErrorKind::Unsupported, context)
-                    .with_hint("a symmetric key has none; use one for signing or asymmetric decryption")
+                    .with_hint("a symmetric key has none, and one that is not ready has not yet; see the cause")
                     .with_source(fault)
             }
             Self::Fault(fault) => fault.in_context(format!("read public key of {version}")),
@@ -146,7 +146,10 @@ async fn get(connection: &Connection, version: &VersionName, deadline: Deadline)
     };
     match ask(PublicKeyFormat::Unspecified).await {
         Err(first) if first.is(Code::InvalidArgument) || first.is(Code::Unimplemented) => {
-            ask(PublicKeyFormat::NistPqc).await.map_err(|second| if second.is_about_state() { second } else { first })
+            match ask(PublicKeyFormat::NistPqc).await {
+                Err(second) if second.is(Code::InvalidArgument) || second.is(Code::Unimplemented) => Err(first),
+                answer => answer,
+            }
         }
         answer => answer,
     }

@@ -369,10 +369,16 @@ fn exists(name: &KeyName) -> Error {
 }
 
 /// A request that creates and was not answered may have done so.
-fn unknown(fault: Fault, context: String) -> Error {
+pub(crate) fn unknown(fault: Fault, context: String) -> Error {
+    const UNKNOWN: &str = "it is not known whether it was made: search before trying again";
     let unknown = fault.kind() == ErrorKind::Unavailable;
     let error = fault.in_context(context);
-    if unknown { error.with_hint("it is not known whether it was made: search before trying again") } else { error }
+    let hint = match error.hint() {
+        _ if !unknown => return error,
+        Some(hint) => format!("{hint}; {UNKNOWN}"),
+        None => UNKNOWN.to_owned(),
+    };
+    error.with_hint(hint)
 }
 
 fn incomplete(error: Error, version: &VersionName) -> Error {

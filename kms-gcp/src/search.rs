@@ -82,7 +82,7 @@ impl Search {
             ResourceName::Location(location) => {
                 let mut keys = Vec::new();
                 for key_ring in key_rings(&self.connection, &location.to_string(), self.deadline).await? {
-                    keys.extend(self.keys(&key_ring).await?);
+                    keys.extend(if_there(self.keys(&key_ring).await)?);
                 }
                 keys
             }
@@ -95,7 +95,7 @@ impl Search {
         };
         let mut versions = Vec::new();
         for key in keys {
-            versions.extend(enabled_versions(&self.connection, &key, self.deadline).await?);
+            versions.extend(if_there(enabled_versions(&self.connection, &key, self.deadline).await)?);
         }
         Ok(versions)
     }
@@ -138,6 +138,14 @@ impl Search {
                 None => return Ok(keys),
             }
         }
+    }
+}
+
+/// What is not there any more, or not everywhere yet, has nothing in it; the rest of the search goes on.
+fn if_there<T>(listed: Result<Vec<T>, Fault>) -> Result<Vec<T>, Fault> {
+    match listed {
+        Err(fault) if fault.is_not_found() => Ok(Vec::new()),
+        listed => listed,
     }
 }
 

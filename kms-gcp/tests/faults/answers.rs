@@ -281,6 +281,9 @@ fn a_search_that_cannot_be_whole_is_an_error() {
     let searcher = scene.manager.as_key_searcher().unwrap();
     let search = || block_on(searcher.search_keys(&uri(&scene.server.uri(""))));
     assert_eq!(search().unwrap().len(), 4);
+    // What has gone since it was listed takes nothing else with it.
+    scene.server.set_times("ListCryptoKeyVersions", Fault::refuse(404, "NOT_FOUND", "gone"), 1);
+    assert_eq!(search().unwrap().len(), 3);
     scene.server.set("ListCryptoKeys", Fault::Answer(|answer| answer["nextPageToken"] = json!("Y2E=")));
     let error = search().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity, "{}", error.chain());

@@ -76,6 +76,9 @@ fn what_is_final_is_asked_once() {
         (404, "NOT_FOUND", ErrorKind::NotFound),
         (400, "INVALID_ARGUMENT", ErrorKind::InvalidArgument),
         (501, "UNIMPLEMENTED", ErrorKind::Unsupported),
+        // Of a service that leaves the code to HTTP.
+        (403, "", ErrorKind::PermissionDenied),
+        (404, "", ErrorKind::NotFound),
     ] {
         let scene = Scene::new();
         let signer = scene.signer();

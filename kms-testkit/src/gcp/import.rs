@@ -124,8 +124,9 @@ pub(crate) fn import(call: &Call<'_>) -> Answer {
     let mut store = call.store();
     let (protection_level, pending) = (store.key(call.name)?.protection_level, store.pending);
     let key = store.key(call.name)?;
-    if key.algorithm.purpose != algorithm.purpose || key.algorithm.number != algorithm.number {
-        return invalid(format!("The algorithm is not that of the key, which is {}.", key.algorithm.name));
+    // It need not be that of the key's template.
+    if key.purpose != algorithm.purpose {
+        return invalid(format!("The algorithm {} is not for the purpose {}.", algorithm.name, key.purpose));
     }
     let job = store.job(job_name)?;
     let described = job.describe();
@@ -148,7 +149,8 @@ pub(crate) fn import(call: &Call<'_>) -> Answer {
         _ => None,
     };
     let imported = Imported { job: job_name.to_owned(), failure };
-    let version = store.key(call.name)?.add(|version| {
+    let version = store.key(call.name)?.add(|mut version| {
+        version.algorithm = algorithm;
         match material {
             Some(material) => version.with_material(Arc::new(material), pending),
             None => version,

@@ -253,7 +253,9 @@ fn read(operation: &str, body: &[u8]) -> Answer {
         _ => return invalid("Invalid JSON payload received."),
     };
     match body.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => invalid(format!("Invalid JSON payload received. Unknown name \"{name}\": Cannot find field.")),
+        Some(name) => {
+            invalid(format!("Invalid JSON payload received. The stand-in does not know the field \"{name}\"."))
+        }
         None => Ok(json!(body)),
     }
 }
