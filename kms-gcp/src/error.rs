@@ -320,7 +320,9 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
+        // What a token endpoint answered may be what it was sent, and is no news to who can read it.
         let text = error.to_string();
+        let text = text.split("body=").next().unwrap_or_default().trim_end_matches([',', ' ']).to_owned();
         if texts.last() != Some(&text) {
             texts.push(text);
         }

@@ -1,5 +1,8 @@
 //! Whose rights a request has: those of a file, of an account that is acted as; and what happens when they end.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
 use kms_core::{ErrorKind, KeySpec, KeyType, block_on};
 
 use crate::{LATER, Scene, manager, uri};
@@ -28,6 +31,32 @@ fn tokens_are_renewed_once() {
             assert_eq!(scene.server.requests("AsymmetricSign") - before, 2, "{id}: refused, and then done");
         }
     }
+}
+
+/// What a token endpoint answers may be what it was sent.
+#[test]
+fn what_a_token_endpoint_answers_is_not_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/token", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let _ = connection.read(&mut [0; 4096]);
+            let body = "no such thing: CANARY-VALUE";
+            let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length:";
+            let _ = connection.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes());
+        }
+    });
+    let scene = Scene::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("echoed.json");
+    let text = std::fs::read_to_string(scene.server.credentials_file()).unwrap();
+    let own = format!("{}/token", scene.server.endpoint());
+    std::fs::write(&file, text.replace(&own, &address)).unwrap();
+    let manager = manager(&uri_with(&scene, "", &file), LATER);
+    let key = uri(&uri_with(&scene, "/cryptoKeys/ca/cryptoKeyVersions/1", &file));
+    let error = block_on(manager.public_key(&key)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{}", error.chain());
+    assert!(!format!("{error:?} {}", error.chain()).contains("CANARY"), "{}", error.chain());
 }
 
 /// Without credentials, and with those of nobody: once, and the error says what to do.
