@@ -24,10 +24,6 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// Least share of a deadline for one attempt.
 const ATTEMPTS: u32 = 3;
 
-/// A call that failed before is given up that much ahead of its deadline, or a twentieth, so that the caller is told why, and
-/// not only that time is up.
-const MARGIN: Duration = Duration::from_millis(50);
-
 /// Where a client comes from.
 #[derive(Clone)]
 pub(crate) enum Source {
@@ -92,8 +88,7 @@ impl Connection {
     {
         let retry = &self.policy.retry;
         let (mut ceiling, mut tries, mut renewed) = (retry.first_pause, 0, false);
-        let margin = MARGIN.min(self.policy.timeout / 20);
-        let mut before: Option<Fault> = None;
+        let (ahead, mut before) = (deadline.ahead(), None::<Fault>);
         loop {
             let current = self.current().await;
             // At trace level the SDK writes whole requests, session token included. Its futures are large.
@@ -101,8 +96,7 @@ impl Connection {
             let ended = match before.take() {
                 // What creates may have done so: then it is not known, and not refused either.
                 Some(fault) if repeat == Repeat::Yes => {
-                    let left = deadline.remaining().saturating_sub(margin);
-                    tokio::time::timeout(left, sent).await.unwrap_or(Err(fault))
+                    tokio::time::timeout(ahead.remaining(), sent).await.unwrap_or(Err(fault))
                 }
                 _ => sent.await,
             };
@@ -123,7 +117,7 @@ impl Connection {
             };
             // "Full jitter": clients that were throttled together do not come back together.
             let pause = ceiling.mul_f64(fastrand::f64());
-            if !again || tries >= retry.retries || pause + margin >= deadline.remaining() {
+            if !again || tries >= retry.retries || pause >= ahead.remaining() {
                 return Err(fault);
             }
             tracing::debug!(operation, kind = fault.kind().name(), ?pause, "will try again");

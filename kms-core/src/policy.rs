@@ -113,6 +113,17 @@ impl Deadline {
         self.0.map_or(Duration::MAX, |instant| instant.saturating_duration_since(Instant::now()))
     }
 
+    /// A little before it, for who works for somebody that waits until then: so he is told why nothing came of it, and not
+    /// only that time is up. 50 ms, and nothing where there are less than five times as many left.
+    #[must_use]
+    pub fn ahead(self) -> Self {
+        const MARGIN: Duration = Duration::from_millis(50);
+        match self.0 {
+            Some(at) if self.remaining() > 5 * MARGIN => Self(at.checked_sub(MARGIN)),
+            _ => self,
+        }
+    }
+
     /// Whether it has passed.
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()
@@ -223,6 +234,15 @@ mod tests {
         let [now, soon, never] = [now, soon, never].map(Deadline::after);
         assert!(now < soon && soon < never && never <= never);
         assert_eq!(never.min(soon), soon);
+    }
+
+    #[test]
+    fn ahead_is_before_where_there_is_time_for_it() {
+        let [soon, later, never] =
+            [Duration::from_millis(200), Duration::from_secs(9), Duration::MAX].map(Deadline::after);
+        assert_eq!(soon.ahead(), soon);
+        assert!(later.ahead() < later && later.ahead() > soon);
+        assert_eq!(never.ahead(), never);
     }
 
     #[test]

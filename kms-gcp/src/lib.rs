@@ -83,6 +83,7 @@ mod options;
 mod resource_name;
 mod search;
 mod signer;
+mod text;
 
 pub use crate::backend::Gcp;
 pub use crate::manager::GcpKeyManager;

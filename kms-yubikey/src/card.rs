@@ -55,12 +55,14 @@ impl Card {
     /// Connects with the card in that reader, if there is one.
     pub(crate) fn connect(reader: &CStr) -> Result<Self, Fault> {
         // Calls in one context wait for each other, even for one that hangs: nobody else has this one.
-        let mut handle = Context::establish(Scope::User)?.connect(reader, ShareMode::Shared, Protocols::ANY)?;
+        let handle = Context::establish(Scope::User)?.connect(reader, ShareMode::Shared, Protocols::ANY)?;
+        let (handle, reader) = (Some(handle), reader.to_owned());
+        let mut card = Self { handle, reader, takes_extended: true, reset_at_end: false };
         // `pcscd` notes that a card is in use before it counts a connection. When another program, the last one, leaves the
         // card in between, the card counts as unused and loses its power within a second, and its selection and PIN with it,
         // without anybody being told. Connected again, it is in use and counted.
-        handle.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)?;
-        Ok(Self { handle: Some(handle), reader: reader.to_owned(), takes_extended: true, reset_at_end: false })
+        card.reconnect()?;
+        Ok(card)
     }
 
     pub(crate) fn reader(&self) -> &CStr {
@@ -74,7 +76,8 @@ impl Card {
         Ok(Exchange { transaction, takes_extended, reset_at_end })
     }
 
-    /// After another program's reset: nothing is selected, no PIN given.
+    /// Connects again, after which nothing is known of the card: after another program's reset nothing is selected, no PIN
+    /// given.
     pub(crate) fn reconnect(&mut self) -> Result<(), Fault> {
         let handle = self.handle.as_mut().ok_or(Fault::InvalidHandle)?;
         handle.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)

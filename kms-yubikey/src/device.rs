@@ -66,9 +66,6 @@ static DEVICES: LazyLock<Mutex<BTreeMap<u32, Weak<Device>>>> = LazyLock::new(Mut
 /// What is known of PINs, by serial, as long as the process lives.
 static PINS: LazyLock<Mutex<BTreeMap<u32, Arc<Mutex<Pins>>>>> = LazyLock::new(Mutex::default);
 
-/// A worker is done that much before its caller gives it up, so that he is told why.
-const MARGIN: Duration = Duration::from_millis(50);
-
 impl Device {
     /// The device that was found at the end of that link. If somebody in the process has it already, it is his.
     pub(crate) fn at(identity: Identity, link: Link) -> Arc<Self> {
@@ -146,7 +143,7 @@ impl Device {
         let (device, inside) = (Arc::clone(self), stage.clone());
         let call = move || {
             // The last to have the device may be this thread: what the device ends with, ends here.
-            device.attempt_until(operation, ahead_of(deadline), &inside, work)
+            device.attempt_until(operation, deadline.ahead(), &inside, work)
         };
         let result = stage.watch(operation, deadline, self.workers.run(operation, deadline, call)).await;
         result.map_err(|error| match error.kind() {
@@ -353,12 +350,6 @@ pub(crate) fn held(target: &str, operation: &str) -> Error {
 pub(crate) fn missed_touch() -> Error {
     Error::new(ErrorKind::TouchRequired, "yubikey: nobody touched the key in time")
         .with_hint("touch it when it blinks, and try again")
-}
-
-/// A deadline a little before `deadline`.
-pub(crate) fn ahead_of(deadline: Deadline) -> Deadline {
-    let remaining = deadline.remaining();
-    if remaining > 5 * MARGIN { Deadline::after(remaining.saturating_sub(MARGIN)) } else { deadline }
 }
 
 /// Pauses between attempts: from 10 ms to 100 ms.

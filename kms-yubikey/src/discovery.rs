@@ -1,19 +1,26 @@
 //! Finding `YubiKey`s among the readers.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kms_core::{Deadline, Error, ErrorKind, Result};
 
 use crate::card::{Card, Fault, readers};
-use crate::device::{Device, Link, Pauses, ahead_of, held};
+use crate::device::{Device, Link, Pauses, held};
 use crate::error::{self, Remedy, Trouble};
 use crate::session::{Belief, Identity, identify};
 
 /// How long a card may be mute: it was put in just now, or another program resets it.
 const SETTLES: Duration = Duration::from_secs(3);
+
+/// How many may look into one reader at once. A card that never answers must not fill the process with threads.
+const MOST_PROBES: usize = 16;
+
+/// How many do, by reader.
+static PROBES: LazyLock<Mutex<BTreeMap<CString, usize>>> = LazyLock::new(Mutex::default);
 
 /// How long the readers that come first have to answer before others are looked into.
 const COURTESY: Duration = Duration::from_secs(1);
@@ -23,7 +30,7 @@ const COURTESY: Duration = Duration::from_secs(1);
 /// # Errors
 /// `NotFound`, with what was passed over; `Ambiguous`, with the serials; those of PC/SC.
 pub(crate) fn open(serial: Option<u32>, reader: Option<&str>, deadline: Deadline) -> Result<Arc<Device>> {
-    let deadline = ahead_of(deadline);
+    let deadline = deadline.ahead();
     let (start, mut pauses) = (Instant::now(), Pauses::default());
     loop {
         let looked = match serial {
@@ -154,15 +161,45 @@ fn look(
     }
 }
 
-/// Looks into one reader, on a thread of its own, which may be held up there for as long as another program likes.
+/// Looks into one reader, on a thread of its own, which may be held up there for as long as another program likes. While
+/// too many are, the reader is taken for held.
 fn probe(name: CString, tell: mpsc::Sender<(CString, Seen)>) -> Result<(), Fault> {
+    let Some(probing) = Probing::begin(&name) else {
+        // He who is told is the one who asks.
+        let _ = tell.send((name, Err(Trouble::Fault(Fault::SharingViolation))));
+        return Ok(());
+    };
     let look = move || {
         let seen = connect(&name);
+        drop(probing);
         // If nobody listens any more, what was found is left as it was.
         let _ = tell.send((name, seen));
     };
     let started = thread::Builder::new().name("kms-yubikey".to_owned()).spawn(look);
     started.map(drop).map_err(|_| Fault::NoMemory)
+}
+
+/// One of those who look into a reader.
+struct Probing(CString);
+
+impl Probing {
+    fn begin(reader: &CStr) -> Option<Self> {
+        let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = probes.entry(reader.to_owned()).or_default();
+        (*count < MOST_PROBES).then(|| {
+            *count += 1;
+            Self(reader.to_owned())
+        })
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = probes.get_mut(&self.0) {
+            *count -= 1;
+        }
+    }
 }
 
 impl Looked {

@@ -1,6 +1,5 @@
 //! The calls of the API by name, and those that make, describe, list and switch keys.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
@@ -220,14 +219,15 @@ fn create_version(call: &Call<'_>) -> Answer {
 /// A look at a version, with the attestation of one in an HSM.
 fn get_version(call: &Call<'_>) -> Answer {
     let mut store = call.store();
-    let version = store.version(call.name)?.look();
+    let version = store.version(call.name)?;
     let answer = version.describe();
+    version.look();
     attested(&mut store, call.name, answer)
 }
 
 fn attested(store: &mut Store, name: &str, mut answer: Value) -> Answer {
     let version = store.version(name)?;
-    if version.protection_level != "HSM" || version.state() != "ENABLED" {
+    if version.protection_level != "HSM" || answer["state"] != "ENABLED" {
         return Ok(answer);
     }
     if let Some(spki) = version.public_key()? {
@@ -297,24 +297,21 @@ fn mask(call: &Call<'_>) -> Answer<Vec<String>> {
 
 /// Which members a request may have; `None` where it has no body.
 pub(crate) fn members(operation: &str) -> Option<&'static [&'static str]> {
-    let table: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("CreateKeyRing", &["name", "createTime"][..]),
-        (
-            "CreateCryptoKey",
-            &["name", "purpose", "versionTemplate", "labels", "importOnly", "destroyScheduledDuration"],
-        ),
-        ("UpdateCryptoKey", &["name", "purpose", "versionTemplate", "labels"]),
-        ("CreateCryptoKeyVersion", &["name", "state", "externalProtectionLevelOptions"]),
-        ("UpdateCryptoKeyVersion", &["name", "state"]),
-        ("DestroyCryptoKeyVersion", &["name"]),
-        ("RestoreCryptoKeyVersion", &["name"]),
-        ("CreateImportJob", &["name", "importMethod", "protectionLevel"]),
-        (
-            "ImportCryptoKeyVersion",
-            &["parent", "cryptoKeyVersion", "algorithm", "importJob", "wrappedKey", "rsaAesWrappedKey"],
-        ),
-        ("AsymmetricSign", &["name", "digest", "digestCrc32c", "data", "dataCrc32c"]),
-        ("AsymmetricDecrypt", &["name", "ciphertext", "ciphertextCrc32c"]),
-    ]);
-    table.get(operation).copied()
+    Some(match operation {
+        "CreateKeyRing" => &["name", "createTime"],
+        "CreateCryptoKey" => {
+            &["name", "purpose", "versionTemplate", "labels", "importOnly", "destroyScheduledDuration"]
+        }
+        "UpdateCryptoKey" => &["name", "purpose", "versionTemplate", "labels"],
+        "CreateCryptoKeyVersion" => &["name", "state", "externalProtectionLevelOptions"],
+        "UpdateCryptoKeyVersion" => &["name", "state"],
+        "DestroyCryptoKeyVersion" | "RestoreCryptoKeyVersion" => &["name"],
+        "CreateImportJob" => &["name", "importMethod", "protectionLevel"],
+        "ImportCryptoKeyVersion" => {
+            &["parent", "cryptoKeyVersion", "algorithm", "importJob", "wrappedKey", "rsaAesWrappedKey"]
+        }
+        "AsymmetricSign" => &["name", "digest", "digestCrc32c", "data", "dataCrc32c"],
+        "AsymmetricDecrypt" => &["name", "ciphertext", "ciphertextCrc32c"],
+        _ => return None,
+    })
 }

@@ -23,8 +23,8 @@ pub(crate) struct Version {
     /// What it is when it is external, for its manager.
     external_key: Value,
     imported: Option<Imported>,
+    /// When it is gone, or was.
     destroy: Option<SystemTime>,
-    destroyed: Option<SystemTime>,
 }
 
 /// Where a version came from that was not generated.
@@ -47,7 +47,6 @@ impl Version {
             external_key: Value::Null,
             imported: None,
             destroy: None,
-            destroyed: None,
         }
     }
 
@@ -74,11 +73,9 @@ impl Version {
         self.protection_level.starts_with("EXTERNAL")
     }
 
-    /// What time has made of it, and one look less until it is there.
-    pub(crate) fn look(&mut self) -> &mut Self {
-        self.age();
+    /// One look less until it is there.
+    pub(crate) fn look(&mut self) {
         self.pending = self.pending.saturating_sub(1);
-        self
     }
 
     /// The private key, if the version may be used. A look.
@@ -109,7 +106,6 @@ impl Version {
         let able = ["ENABLED", "DISABLED", "IMPORT_FAILED", "GENERATION_FAILED"];
         self.change(&able, &["DESTROY_SCHEDULED"], "DESTROY_SCHEDULED")?;
         self.destroy = Some(SystemTime::now() + after);
-        self.age();
         Ok(())
     }
 
@@ -120,7 +116,6 @@ impl Version {
     }
 
     fn change(&mut self, from: &[&str], possible: &[&'static str], to: &'static str) -> Answer<()> {
-        self.age();
         let state = self.state();
         if !from.contains(&state) || !possible.contains(&to) {
             return precondition(
@@ -133,17 +128,13 @@ impl Version {
         Ok(())
     }
 
-    /// Whose time has come is gone.
-    fn age(&mut self) {
-        if self.state == "DESTROY_SCHEDULED"
-            && let Some(due) = self.destroy.filter(|due| *due <= SystemTime::now())
-        {
-            (self.state, self.material, self.destroy, self.destroyed) = ("DESTROYED", None, None, Some(due));
-        }
+    fn is_gone(&self) -> bool {
+        self.destroy.is_some_and(|due| due <= SystemTime::now())
     }
 
     pub(crate) fn state(&self) -> &'static str {
         match (self.pending, &self.imported) {
+            (0, _) if self.is_gone() => "DESTROYED",
             (0, _) => self.state,
             (_, None) => "PENDING_GENERATION",
             (_, Some(_)) => "PENDING_IMPORT",
@@ -174,10 +165,7 @@ impl Version {
             }
         }
         if let Some(due) = self.destroy {
-            answer["destroyTime"] = time(due);
-        }
-        if let Some(destroyed) = self.destroyed {
-            answer["destroyEventTime"] = time(destroyed);
+            answer[if self.is_gone() { "destroyEventTime" } else { "destroyTime" }] = time(due);
         }
         if !self.external_key.is_null() {
             answer["externalProtectionLevelOptions"] = self.external_key.clone();

@@ -4,6 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use judges::{judges, ok};
+
+#[path = "../shared/judges.rs"]
+mod judges;
+
 struct Server {
     child: Child,
     variables: Vec<(String, String)>,
@@ -42,21 +47,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Where `KMSKIT_PYTHON` is, or `.judges` beside the workspace.
-fn judges() -> std::path::PathBuf {
-    let python = std::env::var("KMSKIT_PYTHON").map(Into::into);
-    let python = python.unwrap_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.judges/bin/python3"));
-    python.parent().expect("a directory").to_owned()
-}
-
-#[track_caller]
-fn ok(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/test installs it"));
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}\n{stdout}{stderr}");
-    stdout.trim().to_owned()
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! The stand-in for Google Cloud KMS, as the program that it is, before clients that are not ours.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use judges::{judges, ok};
+
+#[path = "../shared/judges.rs"]
+mod judges;
 
 struct Server {
     child: Child,
@@ -31,25 +36,11 @@ impl Drop for Server {
     }
 }
 
-/// `KMSKIT_PYTHON`, or that of `.judges` beside the workspace.
-fn python() -> PathBuf {
-    let stated = std::env::var("KMSKIT_PYTHON").map(Into::into);
-    stated.unwrap_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.judges/bin/python3"))
-}
-
-#[track_caller]
-fn ok(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/test installs it"));
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}\n{stdout}{stderr}");
-    stdout.trim().to_owned()
-}
-
 #[test]
 fn googles_client_agrees() {
     let server = Server::start();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gcp/python_judges.py");
-    assert_eq!(ok(Command::new(python()).arg(script).arg(&server.endpoint)), "good");
+    assert_eq!(ok(Command::new(judges().join("python3")).arg(script).arg(&server.endpoint)), "good");
 }
 
 /// Without any client: a signature by `curl`, verified by OpenSSL.

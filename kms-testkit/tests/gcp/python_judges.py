@@ -183,7 +183,7 @@ def states():
     day = duration_pb2.Duration(seconds=86_400)
     key = make("states", Algorithm.EC_SIGN_P256_SHA256, labels={"a": "b"}, destroy_scheduled_duration=day).name
     version = f"{key}/cryptoKeyVersions/1"
-    assert client.get_crypto_key_version(name=version).state == State.PENDING_GENERATION or public_key(version)
+    assert client.get_crypto_key_version(name=version).state == State.PENDING_GENERATION
     digest = {"sha256": bytes(32)}
 
     def usable(expected):
@@ -251,7 +251,9 @@ def decryption():
 
 
 def imports():
-    key = make("imported", Algorithm.EC_SIGN_P384_SHA384, skip=True, import_only=True).name
+    at_once = duration_pb2.Duration(seconds=0)
+    arguments = {"import_only": True, "destroy_scheduled_duration": at_once}
+    key = make("imported", Algorithm.EC_SIGN_P384_SHA384, skip=True, **arguments).name
     refused(
         "FAILED_PRECONDITION",
         client.create_crypto_key_version,
@@ -288,6 +290,13 @@ def imports():
             assert version.state == State.IMPORT_FAILED and version.import_failure_reason
             refused("FAILED_PRECONDITION", client.get_public_key, name=version.name)
     assert len(list(client.list_import_jobs(parent=ring))) == 3
+    # Destroyed when its time is over, which for such a key may be at once; then for ever.
+    first = f"{key}/cryptoKeyVersions/1"
+    gone = client.destroy_crypto_key_version(name=first)
+    assert gone.state == State.DESTROYED and gone.destroy_event_time, gone
+    refused("FAILED_PRECONDITION", client.restore_crypto_key_version, name=first)
+    refused("FAILED_PRECONDITION", client.get_public_key, name=first)
+    assert next(iter(client.list_crypto_key_versions(parent=key))).state == State.DESTROYED
 
 
 def attestation():

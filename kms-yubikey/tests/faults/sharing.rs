@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("sharing::two_processes", two_processes),
     ("sharing::two_devices_need_a_serial", two_devices_need_a_serial),
     ("sharing::one_card_is_held", one_card_is_held),
+    ("sharing::a_held_card_costs_few_threads", a_held_card_costs_few_threads),
     ("sharing::other_readers_are_passed_over", other_readers_are_passed_over),
     ("sharing::pcscd_is_killed_and_starts_again", pcscd_is_killed_and_starts_again),
 ];
@@ -113,6 +114,31 @@ fn one_card_is_held(rig: &mut PcscRig) -> Outcome {
         card.disconnect(Disposition::LeaveCard).map_err(|(_, error)| error)?;
         held.open("", OperationPolicy::default())?;
     }
+    Ok(())
+}
+
+/// However often it is tried, what hangs in the wait for a card is bounded.
+fn a_held_card_costs_few_threads(rig: &mut PcscRig) -> Outcome {
+    const TRIES: usize = 60;
+    let held = Scene::in_reader(rig, 0);
+    let context = Context::establish(Scope::User)?;
+    let mut card = context.connect(&context.list_readers_owned()?[0], ShareMode::Shared, Protocols::ANY)?;
+    let transaction = card.transaction()?;
+    std::thread::scope(|scope| {
+        for _ in 0..TRIES {
+            scope.spawn(|| {
+                let error = held.open("", OperationPolicy::default().with_timeout(Duration::from_secs(2))).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{}", error.chain());
+            });
+        }
+    });
+    let names = std::fs::read_dir("/proc/self/task")?.flatten();
+    let names = names.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    let waiting = names.filter(|name| name.trim() == "kms-yubikey").count();
+    assert!((1..TRIES / 2).contains(&waiting), "{waiting} threads wait for the card after {TRIES} tries");
+    transaction.end(Disposition::LeaveCard).map_err(|(_, error)| error)?;
+    card.disconnect(Disposition::LeaveCard).map_err(|(_, error)| error)?;
+    held.open("", OperationPolicy::default())?;
     Ok(())
 }
 
